@@ -1,0 +1,31 @@
+# make demo    build, and run the main job on the songs in data/
+# make test    format, lints, unit, property, SQL and client tests
+# make release build/density_peaks.duckdb_extension
+
+EXTENSION := build/density_peaks.duckdb_extension
+LIBRARY := target/release/libdensity_peaks.$(if $(filter Darwin,$(shell uname -s)),dylib,so)
+PYTHON := .venv/bin/python
+
+.PHONY: demo test release clean
+
+demo: release .venv/installed
+	$(PYTHON) scripts/run_sql.py sql/demo.sql
+
+test: release .venv/installed
+	cargo fmt --check
+	cargo clippy --release --all-targets --locked -- -D warnings
+	cargo test --release --locked --no-default-features
+	cargo test --release --locked --lib
+	$(PYTHON) -m pytest -q tests
+
+release:
+	cargo build --release --locked
+	python3 scripts/package.py $(LIBRARY) $(EXTENSION)
+
+.venv/installed: requirements.txt
+	python3 -m venv .venv
+	.venv/bin/pip install --quiet --disable-pip-version-check --requirement requirements.txt
+	touch $@
+
+clean:
+	rm -rf build target .venv

@@ -1,0 +1,71 @@
+//! What a sink keeps of a relation, until the source takes it.
+
+use duckdb_neo::Result;
+
+use super::defect;
+use super::ids::{IdColumn, IdType, Interner};
+use super::sql::Columns;
+use crate::embeddings::EmbeddingRows;
+
+/// The rows of one relation.
+#[derive(Debug)]
+pub enum Collected {
+    Points {
+        ids: IdColumn,
+        rows: EmbeddingRows,
+    },
+    Densities {
+        ids: IdColumn,
+        values: Vec<f64>,
+    },
+    /// Ends are numbers of the interned ids.
+    Edges {
+        ids: Interner,
+        src: Vec<u32>,
+        dst: Vec<u32>,
+        values: Vec<f64>,
+    },
+}
+
+impl Collected {
+    pub fn new(columns: &Columns, id_type: &IdType) -> Self {
+        match columns {
+            Columns::Points { .. } => Self::Points { ids: IdColumn::new(id_type), rows: Default::default() },
+            Columns::Densities => Self::Densities { ids: IdColumn::new(id_type), values: Vec::new() },
+            Columns::Edges(_) | Columns::Probabilities | Columns::Distances => {
+                Self::Edges { ids: Interner::new(id_type), src: vec![], dst: vec![], values: vec![] }
+            }
+        }
+    }
+
+    pub fn len(&self) -> usize {
+        match self {
+            Self::Points { rows, .. } => rows.len(),
+            Self::Densities { values, .. } | Self::Edges { values, .. } => values.len(),
+        }
+    }
+
+    pub fn append(&mut self, other: Self) -> Result<()> {
+        match (self, other) {
+            (Self::Points { ids, rows }, Self::Points { ids: more_ids, rows: more }) => {
+                ids.append(more_ids);
+                rows.append(more).map_err(|_| defect("rows of different lengths got past the check"))?;
+            }
+            (Self::Densities { ids, values }, Self::Densities { ids: more_ids, values: mut more }) => {
+                ids.append(more_ids);
+                values.append(&mut more);
+            }
+            (
+                Self::Edges { ids, src, dst, values },
+                Self::Edges { ids: more_ids, src: more_src, dst: more_dst, values: mut more },
+            ) => {
+                let numbers = ids.absorb(more_ids)?;
+                src.extend(more_src.into_iter().map(|end| numbers[end as usize]));
+                dst.extend(more_dst.into_iter().map(|end| numbers[end as usize]));
+                values.append(&mut more);
+            }
+            _ => return Err(defect("two sinks of one relation disagree")),
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,225 @@
+//! The check of a relation's columns, when the statement is bound: before any work, and with a
+//! message that names the relation and the way out.
+
+use duckdb_neo::connection::Context;
+use duckdb_neo::data_chunk::VectorCollection;
+use duckdb_neo::extension::Extension;
+use duckdb_neo::logical_type::{LogicalType, LogicalTypeID};
+use duckdb_neo::scalar::{ScalarBindCallbacks, ScalarCallbacks, ScalarFunctionBuilder};
+use duckdb_neo::signature::{FunctionParameter, SignatureBuilder};
+use duckdb_neo::types::{Any, DuckDBType};
+use duckdb_neo::vector::{Unknown, Vector};
+use duckdb_neo::{Result, bind_arguments::BindArguments, enums::FunctionProperty};
+
+use super::ids::IdType;
+use super::plan::KernelName;
+use super::slot::Slot;
+use super::sql::{Columns, Relation};
+use super::{binder, defect, functions, guarded};
+
+/// What was found of a relation's columns.
+#[derive(Debug)]
+pub struct Bound {
+    pub id: IdType,
+    /// Whether edges carry a similarity to use, not a distance.
+    pub similarity: bool,
+}
+
+/// A relation's columns, and how to complain of them.
+struct Fields<'a> {
+    relation: &'a Relation,
+    fields: Vec<(String, LogicalType)>,
+}
+
+impl Fields<'_> {
+    fn find(&self, name: &str) -> Option<&LogicalType> {
+        self.fields.iter().find(|field| field.0.eq_ignore_ascii_case(name)).map(|field| &field.1)
+    }
+
+    fn get(&self, name: &str, hint: &str) -> Result<&LogicalType> {
+        self.find(name).ok_or_else(|| self.missing(&format!("no column \"{name}\""), hint))
+    }
+
+    fn missing(&self, what: &str, hint: &str) -> duckdb_neo::Error {
+        let names: Vec<String> = self.fields.iter().map(|field| format!("\"{}\"", field.0)).collect();
+        let Relation { function, argument, name, .. } = self.relation;
+        let hint = if hint.is_empty() { self.stage_hint() } else { hint };
+        binder(format!("{function}: {argument} \"{name}\" has {what}, only {}; {hint}", names.join(", ")))
+    }
+
+    /// Where a relation comes from that has the columns.
+    fn stage_hint(&self) -> &'static str {
+        match self.relation.columns {
+            Columns::Points { .. } => "",
+            Columns::Edges(_) => "a graph is made by knn_graph(...)",
+            Columns::Probabilities => "a transition matrix is made by transition_matrix(...)",
+            Columns::Distances => "distances are made by tpdi(...)",
+            Columns::Densities => "densities are made by ndde(...)",
+        }
+    }
+
+    fn wrong_type(&self, name: &str, found: &LogicalType, takes: &str) -> Result<duckdb_neo::Error> {
+        let Relation { function, argument, name: relation, .. } = self.relation;
+        let found = found.to_text()?;
+        Ok(binder(format!(
+            "{function}: column \"{name}\" of {argument} \"{relation}\" is {found}, but must be {takes}"
+        )))
+    }
+
+    fn number(&self, name: &str) -> Result<()> {
+        let found = self.get(name, "")?;
+        if is_number(found.id()?) { Ok(()) } else { Err(self.wrong_type(name, found, "a number")?) }
+    }
+
+    fn embedding(&self, name: &str) -> Result<()> {
+        let found = self.get(name, "name the column of embeddings with embedding := '...'")?;
+        let child = match found.id()? {
+            LogicalTypeID::List | LogicalTypeID::Array => found.get_param(0)?.1.get::<LogicalType>()?,
+            _ => None,
+        };
+        match child.map(|child| child.id()).transpose()? {
+            Some(LogicalTypeID::Float | LogicalTypeID::Double) => Ok(()),
+            _ => Err(self.wrong_type(name, found, "FLOAT[n], FLOAT[], DOUBLE[n] or DOUBLE[]; cast it")?),
+        }
+    }
+
+    fn id(&self, name: &str, hint: &str) -> Result<IdType> {
+        IdType::new(self.get(name, hint)?)
+    }
+
+    /// The type of both ends of an edge.
+    fn ends(&self) -> Result<IdType> {
+        let (src, dst) = (self.id("src", "")?, self.id("dst", "")?);
+        if src.text == dst.text {
+            return Ok(src);
+        }
+        let Relation { function, argument, name, .. } = self.relation;
+        Err(binder(format!(
+            "{function}: columns \"src\" and \"dst\" of {argument} \"{name}\" have different types, {} and {}; cast one",
+            src.text, dst.text
+        )))
+    }
+
+    fn check(&self) -> Result<Bound> {
+        let (id, similarity) = match &self.relation.columns {
+            Columns::Points { id, embedding } => {
+                let id = self.id(id, "name the column of ids with id := '...'")?;
+                self.embedding(embedding)?;
+                (id, false)
+            }
+            Columns::Densities => {
+                let id = self.id("id", "")?;
+                self.number("density")?;
+                (id, false)
+            }
+            Columns::Probabilities => {
+                let id = self.ends()?;
+                self.number("probability")?;
+                (id, false)
+            }
+            Columns::Distances => {
+                let id = self.ends()?;
+                self.number("distance")?;
+                (id, false)
+            }
+            Columns::Edges(kernel) => (self.ends()?, self.edge_value(*kernel)?),
+        };
+        Ok(Bound { id, similarity })
+    }
+
+    /// Whether to use the similarity of an edge: where it is given, but for the kernel 'exp'.
+    fn edge_value(&self, kernel: KernelName) -> Result<bool> {
+        let (distance, similarity) = (self.find("distance"), self.find("similarity"));
+        match (kernel, distance.is_some(), similarity.is_some()) {
+            (_, false, false) => Err(self.missing("neither column \"distance\" nor \"similarity\"", "")),
+            (KernelName::Exp, false, true) => {
+                Err(self.missing("no column \"distance\"", "kernel := 'exp' is of the distance; use 'linear'"))
+            }
+            (KernelName::Exp, ..) | (_, true, false) => self.number("distance").map(|()| false),
+            (_, _, true) => self.number("similarity").map(|()| true),
+        }
+    }
+}
+
+fn is_number(id: LogicalTypeID) -> bool {
+    use LogicalTypeID::*;
+    matches!(id, TinyInt | SmallInt | Integer | BigInt | HugeInt | UTinyInt | USmallInt | UInteger | UBigInt | UHugeInt)
+        || matches!(id, Float | Double | Decimal)
+}
+
+/// `density_peaks_columns(token, relation, row)`: true, once it is bound.
+struct CheckColumns;
+
+impl ScalarCallbacks for CheckColumns {
+    type BindData = ();
+    type InitData = ();
+
+    fn exec(
+        &self,
+        _: Option<&()>,
+        _: Option<&mut ()>,
+        _: &Context,
+        vectors: &mut VectorCollection,
+        output: Vector<'_, Unknown>,
+    ) -> Result<()> {
+        guarded(|| {
+            let mut output = output.cast::<bool>()?;
+            let rows = vectors.row_count()?;
+            output.set_size(rows)?;
+            let mut writer = output.writer()?;
+            (0..rows).try_for_each(|row| writer.set(row, Some(true)))
+        })
+    }
+}
+
+impl ScalarBindCallbacks for CheckColumns {
+    fn bind(&self, _: &Context, arguments: BindArguments<'_>) -> Result<()> {
+        guarded(|| {
+            let slot = Slot::of(&arguments)?;
+            let at = relation_number(&arguments)?;
+            let fields = arguments.logical_type(2)?.get_params()?.into_iter();
+            let fields = fields.filter_map(|(name, field)| {
+                field.get::<LogicalType>().transpose().map(|field| field.map(|field| (name, field)))
+            });
+            let fields = Fields { relation: &slot.relations[at], fields: fields.collect::<Result<_>>()? };
+            let bound = fields.check()?;
+            check_same_id_type(&slot, at, &bound.id)?;
+            let _ = slot.bound[at].set(bound);
+            Ok(())
+        })
+    }
+}
+
+/// Ids of one statement are compared, so they are of one type.
+fn check_same_id_type(slot: &Slot, at: usize, id: &IdType) -> Result<()> {
+    let others = slot.relations.iter().zip(&slot.bound).take(at);
+    for (relation, bound) in others {
+        if let Some(other) = bound.get().filter(|other| other.id.text != id.text) {
+            let this = &slot.relations[at];
+            return Err(binder(format!(
+                "{}: the ids of {} \"{}\" are {}, but those of {} \"{}\" are {}; cast one",
+                this.function, relation.argument, relation.name, other.id.text, this.argument, this.name, id.text
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// The number of a relation, the second argument of several internal functions.
+pub fn relation_number(arguments: &BindArguments<'_>) -> Result<usize> {
+    let number = arguments.value(1)?.map(|value| value.get::<u32>()).transpose()?.flatten();
+    number.map(|number| number as usize).ok_or_else(|| defect("the relation's number is no constant"))
+}
+
+pub fn register(extension: &Extension) -> Result<()> {
+    let signature = SignatureBuilder::new()
+        .param(FunctionParameter::new::<u64>("token"))
+        .param(FunctionParameter::new::<u32>("relation"))
+        .param(FunctionParameter::new::<Any>("row"))
+        .return_type(bool::logical_type(extension)?)
+        .documentation(functions::internal("Check the columns of a relation that a stage reads."));
+    ScalarFunctionBuilder::new("density_peaks_columns", signature, CheckColumns)
+        .set_property(FunctionProperty::HasSpecialNullHandling(true))
+        .with_bind()
+        .register(extension)
+}

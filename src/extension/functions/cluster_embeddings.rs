@@ -1,0 +1,51 @@
+//! `cluster_embeddings(source, ...)`: all five stages in one call.
+
+use super::super::plan::{DpcCluster, Input, Plan, Tpdi, TransitionMatrix};
+use super::dpc_cluster::{RETURNS, TAU, tau};
+use super::knn_graph::*;
+use super::ndde::{EPSILON, MAX_ITERATIONS};
+use super::transition_matrix::{KERNEL, SIGMA, kernel};
+use super::{Stage, knn_graph, ndde};
+
+pub static STAGE: Stage = Stage {
+    name: "cluster_embeddings",
+    description: "Cluster points by their embeddings: knn_graph, transition_matrix, ndde, tpdi and dpc_cluster in one call.",
+    returns: RETURNS,
+    parameters: &[
+        SOURCE,
+        K,
+        TAU,
+        METRIC,
+        METHOD,
+        ID,
+        EMBEDDING,
+        KERNEL,
+        SIGMA,
+        EPSILON,
+        MAX_ITERATIONS,
+        CONNECTIVITY,
+        EXPANSION_ADD,
+        EXPANSION_SEARCH,
+        PRECISION,
+    ],
+    examples: &[
+        "FROM cluster_embeddings('faces', k := 80, tau := 0.7)",
+        "SELECT p.*, c.cluster_id FROM photos p JOIN cluster_embeddings('photos', id := 'photo_id') c USING (photo_id)",
+    ],
+    nested_example: None,
+    plan: |arguments| {
+        let graph = knn_graph::plan(arguments, Some(STAGE.name))?;
+        let (kernel, sigma) = kernel(arguments)?;
+        let id = arguments.text("id")?;
+        let transition =
+            Plan::TransitionMatrix(TransitionMatrix { graph: Input::Stage(Box::new(graph)), kernel, sigma });
+        let transition = Input::Stage(Box::new(transition));
+        let density = ndde::plan(arguments, transition.clone())?;
+        Ok(Plan::DpcCluster(DpcCluster {
+            density: Input::Stage(Box::new(density)),
+            distance: Input::Stage(Box::new(Plan::Tpdi(Tpdi { transition }))),
+            tau: tau(arguments)?,
+            id,
+        }))
+    },
+};

@@ -1,0 +1,319 @@
+//! Stages that are not yet run: what a stage macro is as an expression.
+//!
+//! A plan is a value of type VARCHAR under the alias [`TYPE_NAME`], its text the plan as JSON. The
+//! alias tells it from the name of a relation.
+
+use duckdb_neo::connection::{Context, FFILink};
+use duckdb_neo::extension::Extension;
+use duckdb_neo::logical_type::{LogicalType, LogicalTypeID};
+use duckdb_neo::scalar::{ScalarCallbacks, ScalarFunctionBuilder};
+use duckdb_neo::signature::{FunctionParameter, SignatureBuilder};
+use duckdb_neo::types::{Any, DuckDBType};
+use duckdb_neo::value::Value;
+use duckdb_neo::vector::{Unknown, Vector};
+use duckdb_neo::{Result, data_chunk::VectorCollection, enums::FunctionProperty};
+use serde::{Deserialize, Serialize};
+
+use super::functions::{self, Stage};
+use super::{defect, guarded, invalid};
+use crate::knn::{HnswOptions, KnnOptions, Method, Metric, Precision};
+
+/// Name of a plan's type.
+pub const TYPE_NAME: &str = "density_peaks_plan";
+
+/// A stage and what it reads.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "stage", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Plan {
+    KnnGraph(KnnGraph),
+    TransitionMatrix(TransitionMatrix),
+    Ndde(Ndde),
+    Tpdi(Tpdi),
+    DpcCluster(DpcCluster),
+}
+
+/// What a stage reads: the relation of this name, or the result of another stage.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Input {
+    Relation(String),
+    Stage(Box<Plan>),
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct KnnGraph {
+    /// The function that the user called, for messages.
+    pub function: String,
+    pub source: String,
+    pub queries: Option<String>,
+    pub id: String,
+    pub embedding: String,
+    pub k: usize,
+    #[serde(with = "MetricName")]
+    pub metric: Metric,
+    #[serde(with = "MethodName")]
+    pub method: Method,
+    pub connectivity: usize,
+    pub expansion_add: usize,
+    pub expansion_search: usize,
+    #[serde(with = "PrecisionName")]
+    pub precision: Precision,
+}
+
+impl KnnGraph {
+    pub fn options(&self) -> KnnOptions {
+        KnnOptions {
+            k: self.k,
+            metric: self.metric,
+            method: self.method,
+            hnsw: HnswOptions {
+                connectivity: self.connectivity,
+                expansion_add: self.expansion_add,
+                expansion_search: self.expansion_search,
+                precision: self.precision,
+            },
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TransitionMatrix {
+    pub graph: Input,
+    pub kernel: KernelName,
+    pub sigma: f64,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Ndde {
+    pub transition: Input,
+    pub epsilon: f64,
+    pub max_iterations: usize,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Tpdi {
+    pub transition: Input,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct DpcCluster {
+    pub density: Input,
+    pub distance: Input,
+    pub tau: f64,
+    /// Name of the first column of the result.
+    pub id: String,
+}
+
+/// The kernel as the user names it.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum KernelName {
+    Auto,
+    Linear,
+    Exp,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "Metric", rename_all = "snake_case")]
+enum MetricName {
+    Cosine,
+    Ip,
+    L2sq,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "Method", rename_all = "snake_case")]
+enum MethodName {
+    Auto,
+    Exact,
+    Hnsw,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "Precision", rename_all = "snake_case")]
+enum PrecisionName {
+    F32,
+    F16,
+    I8,
+}
+
+impl Plan {
+    /// Name of the stage's function.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::KnnGraph(_) => "knn_graph",
+            Self::TransitionMatrix(_) => "transition_matrix",
+            Self::Ndde(_) => "ndde",
+            Self::Tpdi(_) => "tpdi",
+            Self::DpcCluster(_) => "dpc_cluster",
+        }
+    }
+
+    /// What the stage reads, but for a graph's relations.
+    pub fn inputs(&self) -> Vec<&Input> {
+        match self {
+            Self::KnnGraph(_) => vec![],
+            Self::TransitionMatrix(stage) => vec![&stage.graph],
+            Self::Ndde(stage) => vec![&stage.transition],
+            Self::Tpdi(stage) => vec![&stage.transition],
+            Self::DpcCluster(stage) => vec![&stage.density, &stage.distance],
+        }
+    }
+
+    pub fn to_json(&self) -> String {
+        serde_json::to_string(self).expect("a plan is plain data")
+    }
+
+    pub fn from_json(json: &str) -> Result<Self> {
+        serde_json::from_str(json).map_err(|error| defect(format!("unreadable plan: {error}")))
+    }
+}
+
+/// The arguments of one call of a stage, all given or by default.
+pub struct Arguments<'a> {
+    stage: &'static Stage,
+    values: Vec<Value>,
+    context: &'a Context,
+}
+
+impl Arguments<'_> {
+    /// An error about this call.
+    pub fn error(&self, message: impl std::fmt::Display) -> duckdb_neo::Error {
+        invalid(format!("{}: {message}", self.stage.name))
+    }
+
+    fn value(&self, name: &str) -> Result<&Value> {
+        let at = self.stage.parameters.iter().position(|parameter| parameter.name == name);
+        at.and_then(|at| self.values.get(at)).ok_or_else(|| defect(format!("{} has no {name}", self.stage.name)))
+    }
+
+    fn required(&self, name: &str) -> Result<&Value> {
+        let value = self.value(name)?;
+        if value.is_null()? { Err(self.error(format!("{name} must not be NULL"))) } else { Ok(value) }
+    }
+
+    /// The name of a relation or column, or a choice.
+    pub fn text(&self, name: &str) -> Result<String> {
+        self.optional_text(name)?.ok_or_else(|| self.error(format!("{name} must not be NULL")))
+    }
+
+    /// Likewise, `None` for NULL.
+    pub fn optional_text(&self, name: &str) -> Result<Option<String>> {
+        let value = self.value(name)?;
+        if value.is_null()? {
+            return Ok(None);
+        }
+        let logical_type = value.logical_type()?;
+        if logical_type.id()? != LogicalTypeID::Varchar {
+            let (found, value) = (logical_type.to_text()?, value.to_string());
+            return Err(self.error(format!("{name} must be a text, got {value} of type {found}")));
+        }
+        if logical_type.name()? == TYPE_NAME {
+            let plan = Plan::from_json(&value.get::<String>()?.unwrap_or_default())?;
+            let found = plan.name();
+            return Err(
+                self.error(format!("{name} takes the name of a relation with one row a point, not {found}(...)"))
+            );
+        }
+        value.get()
+    }
+
+    /// A finite number.
+    pub fn number(&self, name: &str) -> Result<f64> {
+        let value = self.required(name)?;
+        let number = match value.logical_type()?.id()? {
+            LogicalTypeID::Varchar => None,
+            _ => value.cast(self.context, &f64::logical_type(self.context)?).ok(),
+        };
+        let number = number.map(|value| value.get::<f64>()).transpose()?.flatten();
+        number.ok_or_else(|| self.error(format!("{name} must be a number, got {value}")))
+    }
+
+    /// A whole number of at least `least`.
+    pub fn count(&self, name: &str, least: usize) -> Result<usize> {
+        let number = self.number(name)?;
+        if number.fract() != 0.0 || number.is_infinite() || number < least as f64 || number > u32::MAX as f64 {
+            let value = self.required(name)?;
+            return Err(self.error(format!("{name} must be a whole number of at least {least}, got {value}")));
+        }
+        Ok(number as usize)
+    }
+
+    /// One of a list of names.
+    pub fn choice<T: Copy>(&self, name: &str, choices: &[(&str, T)]) -> Result<T> {
+        let text = self.text(name)?;
+        let choice = choices.iter().find(|choice| choice.0.eq_ignore_ascii_case(&text));
+        choice.map(|choice| choice.1).ok_or_else(|| {
+            let names: Vec<String> = choices.iter().map(|choice| format!("'{}'", choice.0)).collect();
+            self.error(format!("{name} must be one of {}, got '{text}'", names.join(", ")))
+        })
+    }
+
+    /// A relation, or a stage that gives what `name` takes.
+    pub fn input(&self, name: &str, takes: &str, columns: &str) -> Result<Input> {
+        let value = self.required(name)?;
+        let logical_type = value.logical_type()?;
+        if logical_type.id()? != LogicalTypeID::Varchar || logical_type.name()? != TYPE_NAME {
+            return self.text(name).map(Input::Relation);
+        }
+        let plan = Plan::from_json(&value.get::<String>()?.unwrap_or_default())?;
+        if plan.name() != takes {
+            return Err(self.error(format!(
+                "{name} takes {takes}(...) or the name of a relation with columns {columns}, not {}(...)",
+                plan.name()
+            )));
+        }
+        Ok(Input::Stage(Box::new(plan)))
+    }
+}
+
+/// `density_peaks_plan(stage, arguments...)`: a stage as an expression.
+struct MakePlan;
+
+impl ScalarCallbacks for MakePlan {
+    type BindData = ();
+    type InitData = ();
+
+    fn exec(
+        &self,
+        _: Option<&()>,
+        _: Option<&mut ()>,
+        context: &Context,
+        vectors: &mut VectorCollection,
+        output: Vector<'_, Unknown>,
+    ) -> Result<()> {
+        guarded(|| {
+            let mut output = output.cast::<String>()?;
+            let rows = vectors.row_count()?;
+            output.set_size(rows)?;
+            for row in 0..rows {
+                let name = vectors.get_untyped_vector_at(0)?.get_value_slow(row)?.get::<String>()?;
+                let name = name.unwrap_or_default();
+                let stage = functions::STAGES.iter().find(|stage| stage.name == name);
+                let stage = stage.ok_or_else(|| defect(format!("no stage {name}")))?;
+                let values = (1..vectors.col_count())
+                    .map(|column| vectors.get_untyped_vector_at(column)?.get_value_slow(row))
+                    .collect::<Result<_>>()?;
+                let plan = (stage.plan)(&Arguments { stage, values, context })?;
+                output.writer()?.set(row, Some(&plan.to_json()))?;
+            }
+            Ok(())
+        })
+    }
+}
+
+/// The type of a plan.
+pub fn logical_type(link: &impl FFILink) -> Result<LogicalType> {
+    String::logical_type(link)?.with_alias(link, TYPE_NAME)
+}
+
+pub fn register(extension: &Extension) -> Result<()> {
+    let signature = SignatureBuilder::new()
+        .param(FunctionParameter::new::<String>("stage"))
+        .param(FunctionParameter::vararg::<Any>("arguments"))
+        .return_type(logical_type(extension)?)
+        .documentation(functions::internal("A stage and its arguments, not yet run."));
+    ScalarFunctionBuilder::new("density_peaks_plan", signature, MakePlan)
+        .set_property(FunctionProperty::HasSpecialNullHandling(true))
+        .register(extension)
+}

@@ -1,0 +1,407 @@
+//! A plan carried out on collected relations, with the stages of the core. What two stages share
+//! is computed once.
+
+use std::sync::Arc;
+
+use super::collect::Collected;
+use super::ids::{IdColumn, Ids};
+use super::job::Failure;
+use super::memory::{Limits, bytes_text};
+use super::plan::{Input, KernelName, KnnGraph, Ndde, Plan, TransitionMatrix};
+use super::sql::Relation;
+use crate::dpc::{self, Clustering};
+use crate::embeddings::Embeddings;
+use crate::error::{EdgeProblem, Error, PointProblem};
+use crate::knn::{self, ABSENT};
+use crate::monitor::Monitor;
+use crate::ndde::{NddeOptions, ndde};
+use crate::similarity::Kernel;
+use crate::sparse::{self, Matrix};
+use crate::{tpdi, transition};
+
+type Result<T, E = Failure> = std::result::Result<T, E>;
+
+/// The result of a plan.
+pub struct Output {
+    /// Whose ids the id columns number: the first column's, and the second's where they differ.
+    pub ids: Vec<Arc<Ids>>,
+    pub table: Table,
+}
+
+/// A relation's rows.
+pub struct Rows {
+    pub rows: Collected,
+    /// Whether edges carry a similarity, not a distance.
+    pub similarity: bool,
+}
+
+/// A result that is not yet rows.
+pub enum Table {
+    Graph { graph: Arc<knn::KnnGraph>, starts: Vec<usize> },
+    Edges(Arc<Matrix>),
+    Densities(Vec<f64>),
+    Clusters(Clustering),
+}
+
+impl Table {
+    pub fn rows(&self) -> usize {
+        match self {
+            Self::Graph { starts, .. } => starts.last().copied().unwrap_or(0),
+            Self::Edges(matrix) => matrix.nnz(),
+            Self::Densities(densities) => densities.len(),
+            Self::Clusters(clustering) => clustering.len(),
+        }
+    }
+}
+
+/// Run a plan on its relations, which are in the order of [`super::sql::relations`].
+pub fn run(
+    plan: &Plan,
+    relations: &[Relation],
+    inputs: Vec<Rows>,
+    limits: Limits,
+    monitor: &Monitor,
+) -> Result<Output> {
+    let mut graphs = Vec::new();
+    distinct_graphs(plan, &mut Vec::new(), &mut graphs);
+    let whole = !matches!(plan, Plan::KnnGraph(_));
+    let relations = relations.iter().cloned().zip(inputs.into_iter().map(Some)).collect();
+    Run { relations, limits, monitor, whole, graphs, points: vec![], known_graphs: vec![], transitions: vec![] }
+        .stage(plan)
+}
+
+/// The graphs of a plan, each as often as a distinct stage wants it.
+fn distinct_graphs(plan: &Plan, seen: &mut Vec<Plan>, graphs: &mut Vec<KnnGraph>) {
+    if let Plan::KnnGraph(graph) = plan {
+        return graphs.push(graph.clone());
+    }
+    if seen.contains(plan) {
+        return;
+    }
+    seen.push(plan.clone());
+    for input in plan.inputs() {
+        if let Input::Stage(stage) = input {
+            distinct_graphs(stage, seen, graphs);
+        }
+    }
+}
+
+/// A graph with the ids of its rows and of its neighbors.
+#[derive(Clone)]
+struct Graph {
+    graph: Arc<knn::KnnGraph>,
+    src: Arc<Ids>,
+    dst: Arc<Ids>,
+}
+
+/// A matrix with the ids of its points and the call that made it.
+#[derive(Clone)]
+struct Edges {
+    matrix: Arc<Matrix>,
+    ids: Arc<Ids>,
+    label: String,
+}
+
+impl Edges {
+    fn failed(&self) -> impl Fn(Error) -> Failure {
+        failed(&self.label, &self.ids)
+    }
+}
+
+struct Run<'a> {
+    relations: Vec<(Relation, Option<Rows>)>,
+    limits: Limits,
+    monitor: &'a Monitor,
+    /// Whether stages follow the graph.
+    whole: bool,
+    /// The graphs still to be asked for.
+    graphs: Vec<KnnGraph>,
+    /// What is asked for again.
+    points: Vec<(Relation, Arc<Ids>, Embeddings)>,
+    known_graphs: Vec<(KnnGraph, Graph)>,
+    transitions: Vec<(Input, Edges)>,
+}
+
+fn failed(label: &str, ids: &Arc<Ids>) -> impl Fn(Error) -> Failure {
+    let (label, ids) = (label.to_owned(), ids.clone());
+    move |error| Failure { label: label.clone(), error, ids: Some(ids.clone()) }
+}
+
+impl Run<'_> {
+    fn stage(&mut self, plan: &Plan) -> Result<Output> {
+        let (ids, table) = match plan {
+            Plan::KnnGraph(graph) => {
+                let Graph { graph, src, dst } = self.graph(graph)?;
+                let mut starts = vec![0];
+                starts.extend((0..graph.len()).scan(0, |edges, row| {
+                    *edges += graph.row(row).0.len();
+                    Some(*edges)
+                }));
+                (vec![src, dst], Table::Graph { graph, starts })
+            }
+            Plan::TransitionMatrix(stage) => {
+                let edges = self.new_transition(stage, plan)?;
+                (vec![edges.ids], Table::Edges(edges.matrix))
+            }
+            Plan::Ndde(stage) => {
+                let (densities, ids) = self.densities(stage, plan)?;
+                (vec![ids], Table::Densities(densities))
+            }
+            Plan::Tpdi(stage) => {
+                let edges = self.distances(&stage.transition, plan)?;
+                (vec![edges.ids], Table::Edges(edges.matrix))
+            }
+            Plan::DpcCluster(stage) => {
+                let (density, ids) = match &stage.density {
+                    Input::Stage(inner) => match &**inner {
+                        Plan::Ndde(ndde) => self.densities(ndde, inner)?,
+                        other => unreachable!("{} was refused as a density", other.name()),
+                    },
+                    input => self.given_densities(&read_by(plan, input))?,
+                };
+                let distances = match &stage.distance {
+                    Input::Stage(inner) => match &**inner {
+                        Plan::Tpdi(tpdi) => self.distances(&tpdi.transition, inner)?,
+                        other => unreachable!("{} was refused as a distance", other.name()),
+                    },
+                    input => self.given_edges(&read_by(plan, input))?,
+                };
+                let distances = align(distances, &ids)?;
+                let clustering =
+                    dpc::dpc(density, &distances.matrix, stage.tau, self.monitor).map_err(distances.failed())?;
+                (vec![ids], Table::Clusters(clustering))
+            }
+        };
+        Ok(Output { ids, table })
+    }
+
+    fn take(&mut self, relation: &Relation) -> Rows {
+        let found = self.relations.iter_mut().find(|(other, _)| other.same(relation));
+        found.and_then(|(_, rows)| rows.take()).expect("every relation is collected, and taken once")
+    }
+
+    fn graph(&mut self, stage: &KnnGraph) -> Result<Graph> {
+        if let Some(asked) = self.graphs.iter().position(|graph| graph == stage) {
+            self.graphs.swap_remove(asked);
+        }
+        let known = self.known_graphs.iter().position(|known| known.0 == *stage);
+        let graph = match known {
+            Some(known) => self.known_graphs.swap_remove(known).1,
+            None => self.new_graph(stage)?,
+        };
+        if self.graphs.contains(stage) {
+            self.known_graphs.push((stage.clone(), graph.clone()));
+        }
+        Ok(graph)
+    }
+
+    fn new_graph(&mut self, stage: &KnnGraph) -> Result<Graph> {
+        let relation = Relation::points(stage);
+        let label = relation.label();
+        let (ids, mut base) = self.points(&relation)?;
+        let queries = Relation::queries(stage).map(|relation| self.points(&relation)).transpose()?;
+        let searches = queries.as_ref().map_or(base.len(), |queries| queries.1.len());
+        self.check_memory(stage, base.len(), searches, base.dim()).map_err(|error| Failure {
+            label: label.clone(),
+            error,
+            ids: None,
+        })?;
+        let (options, monitor) = (stage.options(), self.monitor);
+        match queries {
+            None => {
+                let graph = knn::knn_graph(&mut base, &options, monitor).map_err(failed(&label, &ids))?;
+                Ok(Graph { graph: Arc::new(graph), src: ids.clone(), dst: ids })
+            }
+            Some((query_ids, mut queries)) => {
+                if options.metric == knn::Metric::Cosine {
+                    base.normalize().map_err(failed(&label, &ids))?;
+                }
+                let same = query_ids.numbers_in(&ids);
+                let same: Vec<u32> = same.into_iter().map(|same| same.unwrap_or(ABSENT)).collect();
+                let graph = knn::knn_queries(&mut base, &mut queries, &same, &options, monitor)
+                    .map_err(failed(&label, &query_ids))?;
+                Ok(Graph { graph: Arc::new(graph), src: query_ids, dst: ids })
+            }
+        }
+    }
+
+    /// The points of a relation in order of their ids.
+    fn points(&mut self, relation: &Relation) -> Result<(Arc<Ids>, Embeddings)> {
+        let kept = self.points.iter().position(|kept| kept.0.same(relation));
+        let (ids, embeddings) = match kept {
+            Some(kept) => {
+                let (_, ids, embeddings) = self.points.swap_remove(kept);
+                (ids, embeddings)
+            }
+            None => {
+                let Collected::Points { ids, rows } = self.take(relation).rows else {
+                    unreachable!("points were collected")
+                };
+                let (ids, order) = unique(ids, &relation.label())?;
+                let mut embeddings = rows.finish();
+                embeddings.permute(&order);
+                (ids, embeddings)
+            }
+        };
+        // Another graph of the same points may follow, under another metric.
+        let reads = |graph: &KnnGraph| {
+            Relation::points(graph).same(relation) || Relation::queries(graph).is_some_and(|q| q.same(relation))
+        };
+        if self.graphs.iter().any(reads) {
+            self.points.push((relation.clone(), ids.clone(), embeddings.clone()));
+        }
+        Ok((ids, embeddings))
+    }
+
+    /// Refuse work that does not fit, and say what would.
+    fn check_memory(&self, stage: &KnnGraph, base: usize, queries: usize, dim: usize) -> Result<(), Error> {
+        let points = (base + if stage.queries.is_some() { queries } else { 0 }) as u64;
+        let needs = |k: usize| {
+            let options = knn::KnnOptions { k, ..stage.options() };
+            let edges = queries as u64 * (k.min(base) as u64 + 1);
+            let graph = points * (4 * dim as u64 + 8) + options.memory(base, queries, dim);
+            // P, with its roots and the distances, or with its transpose.
+            let after = if self.whole { edges * 36 + queries as u64 * 32 } else { 0 };
+            graph.max(after)
+        };
+        let (need, limit) = (needs(stage.k), self.limits.memory);
+        if need <= limit {
+            return Ok(());
+        }
+        let smaller = (1..stage.k).rev().find(|&k| needs(k) <= limit);
+        let smaller = smaller.map_or(String::new(), |k| format!("k := {k} would fit, or "));
+        Err(Error::Memory(format!(
+            "{points} embeddings of {dim} dimensions with k := {} need about {}, but memory_limit is {}; \
+             {smaller}SET memory_limit = '{}'",
+            stage.k,
+            bytes_text(need),
+            bytes_text(limit),
+            bytes_text(need + need / 10),
+        )))
+    }
+
+    /// P, of a stage or of a relation, for `plan`.
+    fn transition(&mut self, input: &Input, plan: &Plan) -> Result<Edges> {
+        if let Some(known) = self.transitions.iter().find(|known| known.0 == *input) {
+            return Ok(known.1.clone());
+        }
+        let edges = match input {
+            Input::Stage(inner) => match &**inner {
+                Plan::TransitionMatrix(stage) => self.new_transition(stage, inner)?,
+                other => unreachable!("{} was refused as a transition matrix", other.name()),
+            },
+            Input::Relation(_) => self.given_edges(&read_by(plan, input))?,
+        };
+        self.transitions.push((input.clone(), edges.clone()));
+        Ok(edges)
+    }
+
+    fn new_transition(&mut self, stage: &TransitionMatrix, plan: &Plan) -> Result<Edges> {
+        let kernel = match stage.kernel {
+            KernelName::Linear => Kernel::Linear,
+            KernelName::Auto | KernelName::Exp => Kernel::Exp { sigma: stage.sigma },
+        };
+        let (matrix, ids, label) = match &stage.graph {
+            Input::Stage(inner) => {
+                let Plan::KnnGraph(inner) = &**inner else { unreachable!("only a graph is taken as a graph") };
+                let Graph { mut graph, src, dst } = self.graph(inner)?;
+                let mut ids = src.clone();
+                if !Arc::ptr_eq(&src, &dst) {
+                    // The points are those that edges name, as if the graph were a stored table.
+                    let mut used = vec![false; dst.len()];
+                    (0..graph.len()).flat_map(|row| graph.row(row).0).for_each(|&j| used[j as usize] = true);
+                    let (all, src, dst) = Ids::union(&src, &dst, &used);
+                    graph = Arc::new(graph.renumber(all.len(), &src, &dst));
+                    ids = Arc::new(all);
+                }
+                let label = plan.name().to_owned();
+                (transition::from_graph(&graph, kernel, self.monitor).map_err(failed(&label, &ids))?, ids, label)
+            }
+            input => {
+                let relation = read_by(plan, input);
+                let similarity = self
+                    .relations
+                    .iter()
+                    .any(|(other, rows)| other.same(&relation) && rows.as_ref().is_some_and(|rows| rows.similarity));
+                let edges = self.given_edges(&relation)?;
+                let matrix = if similarity {
+                    transition::from_similarities(&edges.matrix, self.monitor)
+                } else {
+                    transition::from_distances(&edges.matrix, kernel, self.monitor)
+                };
+                (matrix.map_err(edges.failed())?, edges.ids, edges.label)
+            }
+        };
+        Ok(Edges { matrix: Arc::new(matrix), ids, label })
+    }
+
+    fn densities(&mut self, stage: &Ndde, plan: &Plan) -> Result<(Vec<f64>, Arc<Ids>)> {
+        let edges = self.transition(&stage.transition, plan)?;
+        let options = NddeOptions { epsilon: stage.epsilon, max_iterations: stage.max_iterations };
+        Ok((ndde(&edges.matrix, &options, self.monitor).map_err(edges.failed())?, edges.ids))
+    }
+
+    fn distances(&mut self, transition: &Input, plan: &Plan) -> Result<Edges> {
+        let edges = self.transition(transition, plan)?;
+        self.transitions.clear();
+        let matrix = tpdi::tpdi(&edges.matrix, self.monitor).map_err(edges.failed())?;
+        Ok(Edges { matrix: Arc::new(matrix), ..edges })
+    }
+
+    fn given_densities(&mut self, relation: &Relation) -> Result<(Vec<f64>, Arc<Ids>)> {
+        let Collected::Densities { ids, values } = self.take(relation).rows else {
+            unreachable!("densities were collected")
+        };
+        let (ids, order) = unique(ids, &relation.label())?;
+        Ok((order.iter().map(|&at| values[at as usize]).collect(), ids))
+    }
+
+    fn given_edges(&mut self, relation: &Relation) -> Result<Edges> {
+        let Collected::Edges { ids, mut src, mut dst, values } = self.take(relation).rows else {
+            unreachable!("edges were collected")
+        };
+        let (ids, order) = ids.into_ids().sorted();
+        let mut number = vec![0; order.len()];
+        order.iter().enumerate().for_each(|(new, &old)| number[old as usize] = new as u32);
+        src.iter_mut().chain(&mut dst).for_each(|end| *end = number[*end as usize]);
+        let (ids, label) = (Arc::new(ids), relation.label());
+        let matrix = sparse::from_edges(ids.len(), &src, &dst, &values).map_err(failed(&label, &ids))?;
+        Ok(Edges { matrix: Arc::new(matrix), ids, label })
+    }
+}
+
+fn read_by(plan: &Plan, input: &Input) -> Relation {
+    Relation::read_by(plan, input).expect("the input is a relation")
+}
+
+fn unique(ids: IdColumn, label: &str) -> Result<(Arc<Ids>, Vec<u32>)> {
+    let (ids, order) = ids.sorted();
+    let ids = Arc::new(ids);
+    match ids.duplicate() {
+        Some(row) => Err(failed(label, &ids)(Error::point(row, PointProblem::DuplicateId))),
+        None => Ok((ids, order)),
+    }
+}
+
+/// The same edges, numbered by the ids of the densities.
+fn align(edges: Edges, ids: &Arc<Ids>) -> Result<Edges> {
+    if Arc::ptr_eq(&edges.ids, ids) {
+        return Ok(edges);
+    }
+    let numbers = edges.ids.numbers_in(ids);
+    let (mut starts, mut columns) = (vec![0; ids.len() + 1], Vec::with_capacity(edges.matrix.nnz()));
+    for (row, neighbors) in edges.matrix.outer_iterator().enumerate() {
+        for &neighbor in neighbors.indices() {
+            let (Some(src), Some(dst)) = (numbers[row], numbers[neighbor as usize]) else {
+                let problem = EdgeProblem::NoDensity { dst: numbers[row].is_some() };
+                return Err(edges.failed()(Error::edge(row, neighbor, problem)));
+            };
+            // Both are in order of the ids, so rows and columns stay in order.
+            starts[src as usize + 1] += 1;
+            columns.push(dst);
+        }
+    }
+    (0..ids.len()).for_each(|row| starts[row + 1] += starts[row]);
+    let matrix = sparse::matrix(ids.len(), starts, columns, edges.matrix.data().to_vec());
+    Ok(Edges { matrix: Arc::new(matrix), ids: ids.clone(), ..edges })
+}

@@ -1,0 +1,272 @@
+//! The way out: a table function that starts the slot's job, waits for it, and emits its rows on
+//! several threads, in order of the ids.
+//!
+//! A scan can be stopped only between two calls, and an empty chunk ends it. So each call waits for a
+//! few milliseconds at most, and answers with a tick, a row without an id, until the job is done.
+
+use std::ops::Range;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Mutex};
+
+use duckdb_neo::connection::Context;
+use duckdb_neo::data_chunk::DataChunkRef;
+use duckdb_neo::extension::Extension;
+use duckdb_neo::logical_type::LogicalType;
+use duckdb_neo::signature::{FunctionParameter, SignatureBuilder};
+use duckdb_neo::table_function::*;
+use duckdb_neo::types::DuckDBType;
+use duckdb_neo::vector::WritableVectorElement;
+use duckdb_neo::{Result, bind_arguments::BindArgument};
+
+use super::job::Job;
+use super::memory::Limits;
+use super::plan::Plan;
+use super::run::{Output, Table};
+use super::slot::{Slot, lock};
+use super::sql::{Column, columns, relations};
+use super::{defect, functions, guarded};
+
+/// Rows of one chunk.
+const CHUNK: usize = 2048;
+
+/// Rows that one thread takes at a time; DuckDB writes tables in groups of as many.
+const BATCH: usize = 60 * CHUNK;
+
+/// More rows than any join partner has, so that the source stays on the probe side.
+const HUGE: usize = 1_000_000_000_000;
+
+/// `density_peaks_source(token, plan)`.
+struct Source;
+
+struct Scan {
+    job: Mutex<Option<Arc<Job>>>,
+    next_batch: AtomicUsize,
+    complete: AtomicBool,
+}
+
+impl Scan {
+    fn stop(&self) {
+        if let Some(job) = lock(&self.job).as_ref().filter(|_| !self.complete.load(Relaxed)) {
+            job.monitor.stop();
+        }
+    }
+}
+
+impl Drop for Scan {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+/// One thread's place. DuckDB drops it before the job is done only if the statement is being
+/// stopped; it then tells the other threads, which after Ctrl-C in Python nobody else does.
+struct Worker {
+    scan: Arc<Scan>,
+    output: Option<Arc<Output>>,
+    rows: Range<usize>,
+    batch: usize,
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        self.scan.stop();
+    }
+}
+
+impl TableFunctionCallbacks for Source {
+    type BindData = Arc<Slot>;
+    type GlobalState = Arc<Scan>;
+    type LocalState = Worker;
+
+    fn bind(
+        &self,
+        context: &Context,
+        arguments: Vec<BindArgument>,
+        result: BindFunctionHandle<'_>,
+    ) -> Result<Arc<Slot>> {
+        guarded(|| {
+            let value =
+                |at: usize| arguments.get(at).and_then(|a| a.value.as_ref()).ok_or_else(|| defect("no argument"));
+            let token = value(0)?.get::<u64>()?.ok_or_else(|| defect("the token is NULL"))?;
+            let plan = Plan::from_json(&value(1)?.get::<String>()?.unwrap_or_default())?;
+            for column in columns(&plan) {
+                let (name, logical_type) = match &column {
+                    Column::Id(name, _) => (name.as_str(), u32::logical_type(context)?),
+                    Column::Value(name) => (*name, value_type(name, &plan, context)?),
+                };
+                result.add_result_column(name, &logical_type)?;
+            }
+            result.set_cardinality(HUGE, false)?;
+            let relations = relations(&plan);
+            Ok(Slot::create(token, plan, relations, Limits::of(context)?))
+        })
+    }
+
+    fn init_global_state(
+        &self,
+        slot: &Arc<Slot>,
+        _: &Context,
+        _: InitColumnData<'_>,
+    ) -> Result<(Option<Arc<Scan>>, Option<usize>)> {
+        let scan = Scan { job: Mutex::default(), next_batch: AtomicUsize::new(0), complete: AtomicBool::new(false) };
+        Ok((Some(Arc::new(scan)), Some(slot.limits.threads)))
+    }
+
+    fn init_local_state(
+        &self,
+        _: &Arc<Slot>,
+        scan: Option<&Arc<Scan>>,
+        _: &Context,
+        _: InitColumnData<'_>,
+    ) -> Result<Option<Worker>> {
+        let scan = scan.cloned().ok_or_else(|| defect("no scan"))?;
+        Ok(Some(Worker { scan, output: None, rows: 0..0, batch: 0 }))
+    }
+
+    fn progress(&self, _: &Arc<Slot>, scan: Option<&Arc<Scan>>, _: &Context) -> Result<Option<f64>> {
+        guarded(|| Ok(scan.and_then(|scan| lock(&scan.job).as_ref().map(|job| job.monitor.progress()))))
+    }
+
+    fn exec(
+        &self,
+        slot: &Arc<Slot>,
+        scan: Option<&Arc<Scan>>,
+        worker: Option<&mut Worker>,
+        context: &Context,
+        output: DataChunkRef<'_>,
+        _: ExecColumnInfo<'_>,
+    ) -> Result<()> {
+        guarded(|| {
+            let (Some(scan), Some(worker)) = (scan, worker) else { return Err(defect("no scan")) };
+            if worker.output.is_none() {
+                let job = {
+                    let mut job = lock(&scan.job);
+                    match job.as_ref() {
+                        Some(job) => job.clone(),
+                        None => job.insert(slot.job()?).clone(),
+                    }
+                };
+                worker.output = job.poll(slot, context)?;
+                if worker.output.is_some() {
+                    scan.complete.store(true, Relaxed);
+                }
+            }
+            let Some(table) = worker.output.as_ref().map(|output| &output.table) else {
+                return tick(output, &slot.plan);
+            };
+            if worker.rows.is_empty() {
+                worker.batch = scan.next_batch.fetch_add(1, Relaxed);
+                let start = (worker.batch * BATCH).min(table.rows());
+                worker.rows = start..(start + BATCH).min(table.rows());
+            }
+            let rows = worker.rows.start..(worker.rows.start + CHUNK).min(worker.rows.end);
+            worker.rows.start = rows.end;
+            emit(table, rows, output)
+        })
+    }
+}
+
+impl TablePartitioningCallbacks for Source {
+    fn partition_data(
+        &self,
+        _: &Arc<Slot>,
+        _: Option<&Arc<Scan>>,
+        worker: Option<&mut Worker>,
+        _: &Context,
+        _: PartitionData<'_>,
+    ) -> Result<usize> {
+        Ok(worker.map_or(0, |worker| worker.batch))
+    }
+}
+
+fn value_type(name: &str, plan: &Plan, context: &Context) -> Result<LogicalType> {
+    match (name, plan) {
+        ("rank", _) => i32::logical_type(context),
+        ("cluster_id", _) => i64::logical_type(context),
+        ("is_peak", _) => bool::logical_type(context),
+        ("distance", Plan::KnnGraph(_)) => f32::logical_type(context),
+        _ => f64::logical_type(context),
+    }
+}
+
+fn write<'a, T: WritableVectorElement>(
+    output: &mut DataChunkRef<'_>,
+    column: usize,
+    values: impl ExactSizeIterator<Item = Option<T::Write<'a>>>,
+) -> Result<()> {
+    let mut vector = output.get_vector_at_mut::<T>(column)?;
+    vector.set_size(values.len())?;
+    let mut writer = vector.writer()?;
+    values.enumerate().try_for_each(|(row, value)| writer.set(row, value))
+}
+
+/// One row of NULLs.
+fn tick(mut output: DataChunkRef<'_>, plan: &Plan) -> Result<()> {
+    for column in 0..columns(plan).len() {
+        let [mut vector] = output.get_vector_array_mut([column])?;
+        vector.set_size(1)?;
+        vector.set_null_slow(0)?;
+    }
+    Ok(())
+}
+
+fn emit(table: &Table, rows: Range<usize>, mut output: DataChunkRef<'_>) -> Result<()> {
+    let output = &mut output;
+    match table {
+        Table::Graph { graph, starts } => {
+            let mut row = starts.partition_point(|&start| start <= rows.start).saturating_sub(1);
+            let (mut src, mut dst, mut rank, mut distance) = (vec![], vec![], vec![], vec![]);
+            while src.len() < rows.len() {
+                let (neighbors, distances) = graph.row(row);
+                let from = (rows.start + src.len()) - starts[row];
+                let to = neighbors.len().min(from + rows.len() - src.len());
+                dst.extend(neighbors[from..to].iter().map(|&neighbor| Some(neighbor)));
+                distance.extend(distances[from..to].iter().map(|&distance| Some(distance)));
+                rank.extend((from..to).map(|place| Some(place as i32 + 1)));
+                src.resize(dst.len(), Some(row as u32));
+                row += 1;
+            }
+            write::<u32>(output, 0, src.into_iter())?;
+            write::<u32>(output, 1, dst.into_iter())?;
+            write::<i32>(output, 2, rank.into_iter())?;
+            write::<f32>(output, 3, distance.into_iter())
+        }
+        Table::Edges(matrix) => {
+            let starts = matrix.indptr();
+            let starts = starts.raw_storage();
+            let mut row = starts.partition_point(|&start| start <= rows.start).saturating_sub(1);
+            let src = rows.clone().map(|edge| {
+                while starts[row + 1] <= edge {
+                    row += 1;
+                }
+                Some(row as u32)
+            });
+            write::<u32>(output, 0, src)?;
+            write::<u32>(output, 1, matrix.indices()[rows.clone()].iter().map(|&column| Some(column)))?;
+            write::<f64>(output, 2, matrix.data()[rows].iter().map(|&value| Some(value)))
+        }
+        Table::Densities(densities) => {
+            write::<u32>(output, 0, rows.clone().map(|row| Some(row as u32)))?;
+            write::<f64>(output, 1, densities[rows].iter().map(|&density| Some(density)))
+        }
+        Table::Clusters(clusters) => {
+            write::<u32>(output, 0, rows.clone().map(|row| Some(row as u32)))?;
+            write::<i64>(output, 1, clusters.cluster[rows.clone()].iter().map(|&c| Some(i64::from(c))))?;
+            write::<u32>(output, 2, clusters.parent[rows.clone()].iter().map(|&parent| Some(parent)))?;
+            write::<f64>(output, 3, clusters.delta[rows.clone()].iter().copied())?;
+            write::<f64>(output, 4, clusters.density[rows.clone()].iter().map(|&density| Some(density)))?;
+            write::<bool>(output, 5, rows.map(|row| Some(clusters.is_peak(row))))
+        }
+    }
+}
+
+pub fn register(extension: &Extension) -> Result<()> {
+    let signature = SignatureBuilder::new()
+        .param(FunctionParameter::new::<u64>("token"))
+        .param(FunctionParameter::new::<String>("plan"))
+        .documentation(functions::internal("Run a stage on the rows that its sinks collected."));
+    TableFunctionBuilder::new("density_peaks_source", signature, Source)
+        .with_progress()
+        .with_partitioning()
+        .register(extension)
+}

@@ -1,0 +1,265 @@
+//! A plan as SQL: the text that a stage's table macro hands to DuckDB's `query()`.
+//!
+//! ```sql
+//! WITH density_peaks_stage AS MATERIALIZED (
+//!   SELECT density_peaks_id(7, 0, s.id) AS id, s.density
+//!   FROM density_peaks_source(7, '<plan>') s,
+//!        (SELECT i0.n AS n FROM (SELECT density_peaks_sink(7, 0, ...) AS n FROM ...) i0) i
+//!   WHERE i.n >= 0 AND s.id IS NOT NULL)
+//! FROM density_peaks_stage
+//! ```
+//!
+//! The sinks make one row, so they are the build side and run first; the source claims to be huge,
+//! to stay on the probe side. The materialized CTE is the fence: without it the optimizer may
+//! join two sources of one statement before a sink has run. Rows without an id are ticks.
+
+use duckdb_neo::Result;
+use duckdb_neo::connection::Context;
+use duckdb_neo::data_chunk::VectorCollection;
+use duckdb_neo::enums::{FunctionProperty, FunctionPropertyStability};
+use duckdb_neo::extension::Extension;
+use duckdb_neo::scalar::{ScalarCallbacks, ScalarFunctionBuilder};
+use duckdb_neo::signature::{FunctionParameter, SignatureBuilder};
+use duckdb_neo::types::DuckDBType;
+use duckdb_neo::vector::{Unknown, Vector};
+
+use super::ids::NATIVE_TYPES;
+use super::plan::{Input, KernelName, KnnGraph, Plan};
+use super::slot::new_token;
+use super::{functions, guarded, plan};
+
+/// A relation that a plan reads, and what it reads of it.
+#[derive(Debug, Clone)]
+pub struct Relation {
+    /// The function that reads it, for messages.
+    pub function: String,
+    /// The argument that named it.
+    pub argument: &'static str,
+    pub name: String,
+    pub columns: Columns,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub enum Columns {
+    /// Named by the arguments `id` and `embedding`.
+    Points { id: String, embedding: String },
+    /// `src`, `dst`, and `distance` or `similarity`.
+    Edges(KernelName),
+    /// `src`, `dst`, `probability`.
+    Probabilities,
+    /// `src`, `dst`, `distance`.
+    Distances,
+    /// `id`, `density`.
+    Densities,
+}
+
+impl Relation {
+    /// The call that reads it, for messages.
+    pub fn label(&self) -> String {
+        format!("{}('{}')", self.function, self.name)
+    }
+
+    /// Whether the two read the same, whichever functions do: then it is read once.
+    pub fn same(&self, other: &Self) -> bool {
+        (self.argument, &self.name, &self.columns) == (other.argument, &other.name, &other.columns)
+    }
+
+    fn new(plan: &Plan, argument: &'static str, name: &str, columns: Columns) -> Self {
+        Self { function: plan.name().into(), argument, name: name.into(), columns }
+    }
+
+    pub fn points(graph: &KnnGraph) -> Self {
+        let columns = Columns::Points { id: graph.id.clone(), embedding: graph.embedding.clone() };
+        Self { function: graph.function.clone(), argument: "source", name: graph.source.clone(), columns }
+    }
+
+    pub fn queries(graph: &KnnGraph) -> Option<Self> {
+        let name = graph.queries.clone()?;
+        Some(Self { argument: "queries", name, ..Self::points(graph) })
+    }
+
+    /// The relation that a stage reads itself, if it reads one.
+    pub fn read_by(plan: &Plan, input: &Input) -> Option<Self> {
+        let Input::Relation(name) = input else { return None };
+        Some(match plan {
+            Plan::TransitionMatrix(stage) => Self::new(plan, "graph", name, Columns::Edges(stage.kernel)),
+            Plan::Ndde(_) | Plan::Tpdi(_) => Self::new(plan, "transition", name, Columns::Probabilities),
+            Plan::DpcCluster(stage) if *input == stage.density => Self::new(plan, "density", name, Columns::Densities),
+            Plan::DpcCluster(_) => Self::new(plan, "distance", name, Columns::Distances),
+            Plan::KnnGraph(_) => return None,
+        })
+    }
+}
+
+/// The relations that a plan reads, each once; first the one whose ids the result has.
+pub fn relations(plan: &Plan) -> Vec<Relation> {
+    let mut relations = Vec::new();
+    collect_relations(plan, &mut relations);
+    relations
+}
+
+fn collect_relations(plan: &Plan, relations: &mut Vec<Relation>) {
+    if let Plan::KnnGraph(graph) = plan {
+        let queries = Relation::queries(graph).into_iter();
+        return queries.chain([Relation::points(graph)]).for_each(|relation| add(relations, relation));
+    }
+    for input in plan.inputs() {
+        match input {
+            Input::Stage(stage) => collect_relations(stage, relations),
+            Input::Relation(_) => {
+                Relation::read_by(plan, input).into_iter().for_each(|relation| add(relations, relation));
+            }
+        }
+    }
+}
+
+fn add(relations: &mut Vec<Relation>, relation: Relation) {
+    if !relations.iter().any(|other| other.same(&relation)) {
+        relations.push(relation);
+    }
+}
+
+/// How a column of the result is made of the source's column of the same position.
+pub enum Column {
+    /// An id: the source gives a row number. The second is whose id, see [`super::slot::Slot::ids`].
+    Id(String, usize),
+    Value(&'static str),
+}
+
+/// The columns of a plan's result.
+pub fn columns(plan: &Plan) -> Vec<Column> {
+    use Column::{Id, Value};
+    let id = |name: &str| Id(name.into(), 0);
+    match plan {
+        Plan::KnnGraph(graph) => {
+            let dst = Id("dst".into(), usize::from(graph.queries.is_some()));
+            vec![id("src"), dst, Value("rank"), Value("distance")]
+        }
+        Plan::TransitionMatrix(_) => vec![id("src"), id("dst"), Value("probability")],
+        Plan::Ndde(_) => vec![id("id"), Value("density")],
+        Plan::Tpdi(_) => vec![id("src"), id("dst"), Value("distance")],
+        Plan::DpcCluster(stage) => {
+            let values = ["delta", "density", "is_peak"].map(Value);
+            let ids = [id(&stage.id), Value("cluster_id"), id("parent_id")];
+            ids.into_iter().chain(values).collect()
+        }
+    }
+}
+
+fn identifier(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+fn literal(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "''"))
+}
+
+/// An id, and its sort key where its type has none of our own.
+fn id_arguments(name: &str) -> String {
+    let native: Vec<String> = NATIVE_TYPES.iter().map(|name| literal(name)).collect();
+    format!(
+        "{name}, CASE WHEN typeof({name}) IN ({}) THEN NULL ELSE create_sort_key({name}, 'ASC NULLS LAST') END",
+        native.join(", ")
+    )
+}
+
+fn sink(token: u64, at: usize, relation: &Relation) -> String {
+    // Selected first, so that it is bound first: a missing column is then our error, not DuckDB's.
+    let checked = format!("density_peaks_columns({token}, {at}, density_peaks_relation) AS density_peaks_checked");
+    let from = format!("FROM query_table({}) density_peaks_relation", literal(&relation.name));
+    let (arguments, rows) = match &relation.columns {
+        Columns::Points { id, embedding } => (
+            format!("{}, embedding", id_arguments("id")),
+            format!("SELECT {checked}, {} AS id, {} AS embedding {from}", identifier(id), identifier(embedding)),
+        ),
+        Columns::Densities => {
+            (format!("{}, density::DOUBLE", id_arguments("id")), format!("SELECT {checked}, id, density {from}"))
+        }
+        Columns::Probabilities => (
+            format!("{}, {}, probability::DOUBLE", id_arguments("src"), id_arguments("dst")),
+            format!("SELECT {checked}, src, dst, probability {from}"),
+        ),
+        Columns::Distances => (
+            format!("{}, {}, distance::DOUBLE", id_arguments("src"), id_arguments("dst")),
+            format!("SELECT {checked}, src, dst, distance {from}"),
+        ),
+        // Either of the two columns may be missing; the second branch stands in for it.
+        Columns::Edges(_) => (
+            format!("{}, {}, distance::DOUBLE, similarity::DOUBLE", id_arguments("src"), id_arguments("dst")),
+            format!(
+                "SELECT {checked}, * {from} \
+                 UNION ALL BY NAME SELECT NULL::FLOAT AS distance, NULL::FLOAT AS similarity WHERE false"
+            ),
+        ),
+    };
+    format!("SELECT density_peaks_sink({token}, {at}, {arguments}) AS n FROM ({rows})")
+}
+
+/// The SQL of a plan.
+pub fn sql(plan: &Plan) -> String {
+    let token = new_token();
+    let columns = columns(plan);
+    let selected: Vec<String> = columns
+        .iter()
+        .map(|column| match column {
+            Column::Id(name, whose) => {
+                let name = identifier(name);
+                format!("density_peaks_id({token}, {whose}, s.{name}) AS {name}")
+            }
+            Column::Value(name) => format!("s.{name}"),
+        })
+        .collect();
+    let Column::Id(first, _) = &columns[0] else { unreachable!("every result begins with an id") };
+    let relations = relations(plan);
+    let sinks: Vec<String> =
+        relations.iter().enumerate().map(|(at, r)| format!("({}) i{at}", sink(token, at, r))).collect();
+    let counts: Vec<String> = (0..relations.len()).map(|at| format!("i{at}.n")).collect();
+    format!(
+        "WITH density_peaks_stage AS MATERIALIZED (SELECT {} FROM density_peaks_source({token}, {}) s, \
+         (SELECT {} AS n FROM {}) i WHERE i.n >= 0 AND s.{} IS NOT NULL) FROM density_peaks_stage",
+        selected.join(", "),
+        literal(&plan.to_json()),
+        counts.join(" + "),
+        sinks.join(", "),
+        identifier(first),
+    )
+}
+
+/// `density_peaks_sql(plan)`: each call another token, so volatile.
+struct PlanSql;
+
+impl ScalarCallbacks for PlanSql {
+    type BindData = ();
+    type InitData = ();
+
+    fn exec(
+        &self,
+        _: Option<&()>,
+        _: Option<&mut ()>,
+        _: &Context,
+        vectors: &mut VectorCollection,
+        output: Vector<'_, Unknown>,
+    ) -> Result<()> {
+        guarded(|| {
+            let mut output = output.cast::<String>()?;
+            let rows = vectors.row_count()?;
+            output.set_size(rows)?;
+            for row in 0..rows {
+                let json = vectors.get_untyped_vector_at(0)?.get_value_slow(row)?.get::<String>()?;
+                let plan = Plan::from_json(&json.unwrap_or_default())?;
+                output.writer()?.set(row, Some(&sql(&plan)))?;
+            }
+            Ok(())
+        })
+    }
+}
+
+pub fn register(extension: &Extension) -> Result<()> {
+    let signature = SignatureBuilder::new()
+        .param(FunctionParameter::with_type("plan", plan::logical_type(extension)?))
+        .return_type(String::logical_type(extension)?)
+        .documentation(functions::internal("The SQL that runs a stage."));
+    ScalarFunctionBuilder::new("density_peaks_sql", signature, PlanSql)
+        .set_property(FunctionProperty::Stability(FunctionPropertyStability::ConsistentWithinQuery))
+        .register(extension)
+}

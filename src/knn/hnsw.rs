@@ -1,0 +1,108 @@
+//! Approximate neighbors from usearch's HNSW index.
+
+use rayon::prelude::*;
+use usearch::{Index, IndexOptions, MetricKind, ScalarKind};
+
+use super::{KnnGraph, Metric, Search};
+use crate::error::{Error, Result};
+use crate::monitor::Monitor;
+
+/// How the index stores a value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Precision {
+    /// Four bytes a value.
+    #[default]
+    F32,
+    /// Two bytes a value.
+    F16,
+    /// One byte a value, for cosine distance.
+    I8,
+}
+
+/// The parameters of the index, under usearch's names. The defaults are usearch's.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct HnswOptions {
+    /// Neighbors of a node in the index, at least 2.
+    pub connectivity: usize,
+    /// Candidates looked at while a point is added, at least 1.
+    pub expansion_add: usize,
+    /// Candidates looked at in a search, at least 1; never fewer than are asked for.
+    pub expansion_search: usize,
+    /// How the index stores a value. Distances are exact all the same.
+    pub precision: Precision,
+}
+
+impl Default for HnswOptions {
+    fn default() -> Self {
+        Self { connectivity: 16, expansion_add: 128, expansion_search: 64, precision: Precision::F32 }
+    }
+}
+
+/// Points that one unit of work adds or searches: some milliseconds.
+const UNIT: usize = 16;
+
+/// Bytes of the index: the vectors, and the links of the base level and of those above it.
+pub(super) fn memory(options: &HnswOptions, base: usize, dim: usize) -> u64 {
+    let value = match options.precision {
+        Precision::F32 => 4,
+        Precision::F16 => 2,
+        Precision::I8 => 1,
+    };
+    base as u64 * (dim as u64 * value + 12 * options.connectivity as u64 + 64)
+}
+
+pub(super) fn search(search: &Search, options: &HnswOptions, graph: &mut KnnGraph, monitor: &Monitor) -> Result<()> {
+    let base = search.base;
+    let index = Index::new(&IndexOptions {
+        dimensions: base.dim(),
+        metric: match base.metric {
+            Metric::Cosine => MetricKind::Cos,
+            Metric::Ip => MetricKind::IP,
+            Metric::L2sq => MetricKind::L2sq,
+        },
+        quantization: match options.precision {
+            Precision::F32 => ScalarKind::F32,
+            Precision::F16 => ScalarKind::F16,
+            Precision::I8 => ScalarKind::I8,
+        },
+        connectivity: options.connectivity,
+        expansion_add: options.expansion_add,
+        expansion_search: options.expansion_search.max(graph.k + 1),
+        multi: false,
+    })
+    .map_err(failed)?;
+    index.reserve_capacity_and_threads(base.len(), rayon::current_num_threads()).map_err(failed)?;
+
+    let phase = monitor.phase(0.0..0.5, base.len().div_ceil(UNIT));
+    (0..base.len()).into_par_iter().chunks(UNIT).try_for_each(|rows| {
+        phase.step()?;
+        rows.into_iter().try_for_each(|row| index.add(row as u64, base.row(row)).map_err(failed))
+    })?;
+
+    let k = graph.k;
+    let phase = monitor.phase(0.5..1.0, graph.rows.div_ceil(UNIT));
+    (graph.neighbors.par_chunks_mut(UNIT * k).zip(graph.distances.par_chunks_mut(UNIT * k))).enumerate().try_for_each(
+        |(unit, (neighbors, distances))| {
+            phase.step()?;
+            for place in 0..neighbors.len() / k {
+                let query = unit * UNIT + place;
+                let same = u64::from(search.same(query));
+                // One more, because the point itself is among its nearest.
+                let matches = index.search(search.queries().row(query), k + 1).map_err(failed)?;
+                let mut found: Vec<(f32, u32)> = (matches.keys.iter().filter(|&&key| key != same))
+                    .map(|&key| (search.distance(query, key as u32), key as u32))
+                    .collect();
+                found.sort_unstable_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
+                for (at, (distance, neighbor)) in found.into_iter().take(k).enumerate() {
+                    neighbors[place * k + at] = neighbor;
+                    distances[place * k + at] = distance;
+                }
+            }
+            Ok(())
+        },
+    )
+}
+
+fn failed(error: impl std::fmt::Display) -> Error {
+    Error::Index(error.to_string())
+}

@@ -1,0 +1,314 @@
+//! Stage 1, the k-NN graph: for every point its `k` nearest others, nearest first.
+//!
+//! Distances are usearch's: cosine `1 - cos`, `ip` `1 - <x, y>`, `l2sq` the squared Euclidean
+//! distance. Whatever finds the neighbors, their distances are computed once more in double
+//! precision, in one fixed order, and rounded: the same bits on every machine. Equal distances
+//! order by row.
+
+mod exact;
+mod hnsw;
+
+use std::sync::Arc;
+
+use arrow::array::{Float32Array, Int32Array, RecordBatch, UInt32Array};
+use arrow::datatypes::{DataType, Field, Schema};
+use ndarray::ArrayView2;
+
+pub use hnsw::{HnswOptions, Precision};
+
+use crate::embeddings::Embeddings;
+use crate::error::{Error, PointProblem, Result};
+use crate::kernels::{dot, squared_distance};
+use crate::monitor::Monitor;
+
+/// In [`KnnGraph::neighbors`], the mark of a place that is not filled, always at a row's end.
+pub const ABSENT: u32 = u32::MAX;
+
+/// Up to this many rows of the searched relation, [`Method::Auto`] is exact.
+pub const EXACT_UP_TO: usize = 1_000_000;
+
+/// How far two points are apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Metric {
+    /// `1 - cos(x, y)`, never below 0.
+    #[default]
+    Cosine,
+    /// `1 - <x, y>`; below 0 for long vectors.
+    Ip,
+    /// `||x - y||^2`.
+    L2sq,
+}
+
+/// How neighbors are found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Method {
+    /// Exact up to [`EXACT_UP_TO`] rows, else HNSW.
+    #[default]
+    Auto,
+    /// All pairs, in blocks of matrix products.
+    Exact,
+    /// usearch's HNSW index: approximate, and not the same from run to run on several threads.
+    Hnsw,
+}
+
+/// What graph to build.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct KnnOptions {
+    /// Neighbors a point, at least 1. With fewer other points, all of them.
+    pub k: usize,
+    /// The distance.
+    pub metric: Metric,
+    /// How neighbors are found.
+    pub method: Method,
+    /// Parameters of [`Method::Hnsw`].
+    pub hnsw: HnswOptions,
+}
+
+impl Default for KnnOptions {
+    fn default() -> Self {
+        Self { k: 80, metric: Metric::default(), method: Method::default(), hnsw: HnswOptions::default() }
+    }
+}
+
+impl KnnOptions {
+    /// Bytes that the search in `base` rows for `queries` rows of `dim` dimensions needs beside
+    /// the embeddings, at its peak.
+    pub fn memory(&self, base: usize, queries: usize, dim: usize) -> u64 {
+        let k = self.k.min(base) as u64;
+        let graph = queries as u64 * k * 8;
+        graph
+            + match self.resolved(base) {
+                Method::Hnsw => hnsw::memory(&self.hnsw, base, dim),
+                _ => exact::memory(queries, k as usize),
+            }
+    }
+
+    fn resolved(&self, base: usize) -> Method {
+        match self.method {
+            Method::Auto if base <= EXACT_UP_TO => Method::Exact,
+            Method::Auto => Method::Hnsw,
+            method => method,
+        }
+    }
+}
+
+/// The neighbors of each point, as dense rows of equal width.
+#[derive(Debug, Clone, PartialEq)]
+pub struct KnnGraph {
+    rows: usize,
+    k: usize,
+    neighbors: Vec<u32>,
+    distances: Vec<f32>,
+}
+
+impl KnnGraph {
+    fn empty(rows: usize, k: usize) -> Self {
+        Self { rows, k, neighbors: vec![ABSENT; rows * k], distances: vec![f32::INFINITY; rows * k] }
+    }
+
+    /// Number of points that have a row.
+    pub fn len(&self) -> usize {
+        self.rows
+    }
+
+    /// Whether no point has a row.
+    pub fn is_empty(&self) -> bool {
+        self.rows == 0
+    }
+
+    /// Places in a row.
+    pub fn k(&self) -> usize {
+        self.k
+    }
+
+    /// One row's neighbors and their distances, nearest first.
+    pub fn row(&self, row: usize) -> (&[u32], &[f32]) {
+        let places = row * self.k..(row + 1) * self.k;
+        let neighbors = &self.neighbors[places.clone()];
+        let found = neighbors.iter().position(|&n| n == ABSENT).unwrap_or(self.k);
+        (&neighbors[..found], &self.distances[places][..found])
+    }
+
+    /// Number of edges.
+    pub fn edges(&self) -> usize {
+        (0..self.rows).map(|row| self.row(row).0.len()).sum()
+    }
+
+    /// Rename the destinations, and the rows: `src[i]` is the new number of row `i`, and `dst[j]`
+    /// that of neighbor `j`; `rows` is the number of points afterwards.
+    pub fn renumber(&self, rows: usize, src: &[u32], dst: &[u32]) -> Self {
+        let mut graph = Self::empty(rows, self.k);
+        for (row, &new) in src.iter().enumerate() {
+            let (neighbors, distances) = self.row(row);
+            let places = new as usize * self.k..;
+            for (place, &neighbor) in graph.neighbors[places.clone()].iter_mut().zip(neighbors) {
+                *place = dst[neighbor as usize];
+            }
+            graph.distances[places][..distances.len()].copy_from_slice(distances);
+        }
+        graph
+    }
+
+    /// Columns `src`, `dst` (row numbers), `rank` (1..k) and `distance`.
+    pub fn to_record_batch(&self) -> RecordBatch {
+        let (mut src, mut dst, mut rank, mut distance) = (vec![], vec![], vec![], vec![]);
+        for row in 0..self.rows {
+            let (neighbors, distances) = self.row(row);
+            src.extend(std::iter::repeat_n(row as u32, neighbors.len()));
+            dst.extend_from_slice(neighbors);
+            rank.extend(1..=neighbors.len() as i32);
+            distance.extend_from_slice(distances);
+        }
+        let schema = Schema::new(vec![
+            Field::new("src", DataType::UInt32, false),
+            Field::new("dst", DataType::UInt32, false),
+            Field::new("rank", DataType::Int32, false),
+            Field::new("distance", DataType::Float32, false),
+        ]);
+        RecordBatch::try_new(
+            Arc::new(schema),
+            vec![
+                Arc::new(UInt32Array::from(src)),
+                Arc::new(UInt32Array::from(dst)),
+                Arc::new(Int32Array::from(rank)),
+                Arc::new(Float32Array::from(distance)),
+            ],
+        )
+        .expect("four columns of one length")
+    }
+}
+
+/// The k-NN graph of `points`, each among the others. Under cosine, `points` are scaled to
+/// length 1 in place.
+///
+/// # Errors
+/// If `k` is 0, if a vector is zero under cosine or too long under the other metrics, or if the
+/// run is stopped.
+pub fn knn_graph(points: &mut Embeddings, options: &KnnOptions, monitor: &Monitor) -> Result<KnnGraph> {
+    check_k(options)?;
+    let points = Points::new(points, options.metric)?;
+    search(&Search { base: &points, queries: None, same: &[] }, options, monitor)
+}
+
+/// The nearest rows of `base` to each row of `queries`. `same[q]` is the row of `base` that is the
+/// same point as query `q` and no neighbor of it, or [`ABSENT`].
+///
+/// # Errors
+/// As [`knn_graph`]; and if the two have different dimensions.
+pub fn knn_queries(
+    base: &mut Embeddings,
+    queries: &mut Embeddings,
+    same: &[u32],
+    options: &KnnOptions,
+    monitor: &Monitor,
+) -> Result<KnnGraph> {
+    check_k(options)?;
+    if !base.is_empty() && !queries.is_empty() && base.dim() != queries.dim() {
+        return Err(Error::Input(format!(
+            "the queries have {} dimensions, the base has {}",
+            queries.dim(),
+            base.dim()
+        )));
+    }
+    let (base, queries) = (Points::new(base, options.metric)?, Points::new(queries, options.metric)?);
+    search(&Search { base: &base, queries: Some(&queries), same }, options, monitor)
+}
+
+fn check_k(options: &KnnOptions) -> Result<()> {
+    if options.k >= 1 {
+        return Ok(());
+    }
+    Err(Error::Parameter { name: "k", range: "at least 1".into(), value: options.k.to_string() })
+}
+
+fn search(search: &Search, options: &KnnOptions, monitor: &Monitor) -> Result<KnnGraph> {
+    let others = search.base.len() - usize::from(search.queries.is_none() && search.base.len() > 0);
+    let mut graph = KnnGraph::empty(search.queries().len(), options.k.min(others));
+    if graph.k > 0 && graph.rows > 0 {
+        match options.resolved(search.base.len()) {
+            Method::Hnsw => hnsw::search(search, &options.hnsw, &mut graph, monitor)?,
+            _ => exact::search(search, &mut graph, monitor)?,
+        }
+    }
+    Ok(graph)
+}
+
+/// Where to look, and for whom.
+struct Search<'a> {
+    base: &'a Points<'a>,
+    /// `None`: for every point of the base itself.
+    queries: Option<&'a Points<'a>>,
+    same: &'a [u32],
+}
+
+impl Search<'_> {
+    fn queries(&self) -> &Points<'_> {
+        self.queries.unwrap_or(self.base)
+    }
+
+    /// The row of the base that is query `query` itself, or [`ABSENT`].
+    fn same(&self, query: usize) -> u32 {
+        if self.queries.is_none() { query as u32 } else { self.same.get(query).copied().unwrap_or(ABSENT) }
+    }
+
+    fn distance(&self, query: usize, base: u32) -> f32 {
+        self.queries().distance(query, self.base, base as usize)
+    }
+}
+
+/// Embeddings under a metric, with what a distance needs of each row.
+struct Points<'a> {
+    embeddings: &'a Embeddings,
+    metric: Metric,
+    squared_lengths: Vec<f64>,
+}
+
+impl<'a> Points<'a> {
+    fn new(embeddings: &'a mut Embeddings, metric: Metric) -> Result<Self> {
+        if metric == Metric::Cosine {
+            embeddings.normalize()?;
+        }
+        let embeddings = &*embeddings;
+        use rayon::prelude::*;
+        let squared_lengths: Vec<f64> =
+            (0..embeddings.len()).into_par_iter().map(|i| dot(embeddings.row(i), embeddings.row(i))).collect();
+        // A product of two rows, and the sum of two squared lengths, must stay below f32::MAX.
+        match squared_lengths.iter().position(|&s| s > f64::from(f32::MAX) / 4.0) {
+            Some(row) => Err(Error::point(row, PointProblem::TooLong)),
+            None => Ok(Self { embeddings, metric, squared_lengths }),
+        }
+    }
+
+    fn len(&self) -> usize {
+        self.embeddings.len()
+    }
+
+    fn dim(&self) -> usize {
+        self.embeddings.dim()
+    }
+
+    fn row(&self, row: usize) -> &[f32] {
+        self.embeddings.row(row)
+    }
+
+    fn rows(&self, rows: std::ops::Range<usize>) -> ArrayView2<'_, f32> {
+        let values = &self.embeddings.values()[rows.start * self.dim()..rows.end * self.dim()];
+        ArrayView2::from_shape((rows.len(), self.dim()), values).expect("rows of equal length")
+    }
+
+    fn distance(&self, row: usize, other: &Points, other_row: usize) -> f32 {
+        let (x, y) = (self.row(row), other.row(other_row));
+        match self.metric {
+            // Dividing by the lengths once more makes the distance of equal rows exactly 0.
+            Metric::Cosine => {
+                let lengths = (self.squared_lengths[row] * other.squared_lengths[other_row]).sqrt();
+                (1.0 - dot(x, y) / lengths).max(0.0) as f32
+            }
+            Metric::Ip => (1.0 - dot(x, y)) as f32,
+            Metric::L2sq => squared_distance(x, y) as f32,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

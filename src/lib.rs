@@ -1,0 +1,88 @@
+//! Density peak clustering of stored embeddings: the pipeline of Chen et al., "On Mitigating Hard
+//! Clusters for Face Clustering" (ECCV 2022), as a DuckDB extension and as a Rust library.
+//!
+//! ```text
+//! embeddings   N x D features
+//!     |
+//! knn          k-NN graph: k nearest of each point, with distances
+//!     |
+//! similarity   distance -> similarity
+//! transition   P: one row a point, itself included, rows sum to 1
+//!     |--------------.
+//! ndde  density      tpdi  distance of each edge
+//!     '--------------|
+//! dpc          parents, peaks, clusters
+//! ```
+//!
+//! The core counts points by row number, 0..N. Points come from Arrow arrays
+//! ([`Embeddings::from_arrow`]) or slices, edges from record batches
+//! ([`sparse::from_record_batches`]) or slices. [`cluster()`] is the whole run. Work runs in the
+//! current rayon thread pool, and a [`Monitor`] watches and stops it.
+//!
+//! Everything that knows DuckDB is in `extension`.
+
+pub mod dpc;
+pub mod embeddings;
+pub mod error;
+mod kernels;
+pub mod knn;
+pub mod monitor;
+pub mod ndde;
+pub mod similarity;
+pub mod sparse;
+pub mod tpdi;
+pub mod transition;
+
+#[cfg(feature = "extension")]
+mod extension;
+
+pub use dpc::Clustering;
+pub use embeddings::Embeddings;
+pub use error::{Error, Result};
+pub use monitor::Monitor;
+
+/// The parameters of a whole run.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct ClusterOptions {
+    /// Of the k-NN graph.
+    pub knn: knn::KnnOptions,
+    /// Of the transition matrix.
+    pub kernel: similarity::Kernel,
+    /// Of the density.
+    pub ndde: ndde::NddeOptions,
+    /// Largest distance to a parent, between 0 and 1.
+    pub tau: f64,
+}
+
+impl Default for ClusterOptions {
+    fn default() -> Self {
+        Self {
+            knn: Default::default(),
+            kernel: similarity::Kernel::Exp { sigma: 0.1 },
+            ndde: Default::default(),
+            tau: 0.7,
+        }
+    }
+}
+
+/// Cluster embeddings: all five stages. Under cosine, they are scaled to length 1 in place.
+///
+/// # Errors
+/// As the stages.
+///
+/// ```
+/// use density_peaks::{ClusterOptions, Embeddings, Monitor, cluster};
+///
+/// let mut points = Embeddings::new(vec![1.0, 0.0, 0.99, 0.1, 0.0, 1.0, 0.1, 0.99], 2)?;
+/// let clustering = cluster(&mut points, &ClusterOptions::default(), &Monitor::new())?;
+/// assert_eq!(clustering.cluster, [0, 0, 1, 1]);
+/// # Ok::<(), density_peaks::Error>(())
+/// ```
+pub fn cluster(points: &mut Embeddings, options: &ClusterOptions, monitor: &Monitor) -> Result<Clustering> {
+    dpc::check_tau(options.tau)?;
+    let graph = knn::knn_graph(points, &options.knn, monitor)?;
+    let transition = transition::from_graph(&graph, options.kernel, monitor)?;
+    let density = ndde::ndde(&transition, &options.ndde, monitor)?;
+    let distances = tpdi::tpdi(&transition, monitor)?;
+    dpc::dpc(density, &distances, options.tau, monitor)
+}

@@ -1,0 +1,63 @@
+//! Progress of a long run, and the way to stop it.
+
+use std::ops::Range;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
+
+use crate::error::{Error, Result};
+
+/// Shared between the threads that work and the one that watches: how far the run is, and
+/// whether it should stop. Every stage asks it after each unit of a few milliseconds.
+#[derive(Debug, Default)]
+pub struct Monitor {
+    /// Progress in millionths.
+    progress: AtomicU64,
+    stopped: AtomicBool,
+}
+
+impl Monitor {
+    /// A run that has not begun.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Share of the work that is done, 0 to 1.
+    pub fn progress(&self) -> f64 {
+        self.progress.load(Relaxed) as f64 / 1e6
+    }
+
+    /// Ask the run to end with [`Error::Interrupted`] at its next unit.
+    pub fn stop(&self) {
+        self.stopped.store(true, Relaxed);
+    }
+
+    /// Begin a part of the run that moves progress over `span` in `units` equal steps.
+    pub fn phase(&self, span: Range<f64>, units: usize) -> Phase<'_> {
+        Phase { monitor: self, span, units, done: AtomicUsize::new(0) }
+    }
+
+    /// Fails once [`Monitor::stop`] was called.
+    pub fn check(&self) -> Result<()> {
+        if self.stopped.load(Relaxed) { Err(Error::Interrupted) } else { Ok(()) }
+    }
+}
+
+/// One part of a run, see [`Monitor::phase`].
+#[derive(Debug)]
+pub struct Phase<'a> {
+    monitor: &'a Monitor,
+    span: Range<f64>,
+    units: usize,
+    done: AtomicUsize,
+}
+
+impl Phase<'_> {
+    /// Count one unit as done; fails once the run should stop.
+    pub fn step(&self) -> Result<()> {
+        self.monitor.check()?;
+        let done = self.done.fetch_add(1, Relaxed) + 1;
+        let share = done as f64 / self.units.max(1) as f64;
+        let progress = self.span.start + (self.span.end - self.span.start) * share.min(1.0);
+        self.monitor.progress.fetch_max((progress * 1e6) as u64, Relaxed);
+        Ok(())
+    }
+}

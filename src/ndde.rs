@@ -1,0 +1,91 @@
+//! Stage 3, neighborhood-diffusion density: `rho(0) = 1`, `rho <- P^T rho` until it settles.
+//!
+//! Algorithm 1 of the paper prints `P rho`, which never moves, since the rows of P sum to 1. Its
+//! Theorem 1 (mean density 1 in every closed cluster) and the released code need the transpose.
+
+use rayon::prelude::*;
+
+use crate::error::{EdgeProblem, Error, PointProblem, Result};
+use crate::monitor::Monitor;
+use crate::sparse::{Matrix, ROWS, fixed_sum, row};
+
+/// How far a row's sum may be from 1: probabilities that went through single precision pass.
+const ROW_SUM_TOLERANCE: f64 = 1e-4;
+
+/// When the diffusion ends.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct NddeOptions {
+    /// Largest length of a step, `||rho_new - rho||_2`, that counts as settled; above 0.
+    pub epsilon: f64,
+    /// Steps at most, at least 1. One step is the form of the released code.
+    pub max_iterations: usize,
+}
+
+impl Default for NddeOptions {
+    fn default() -> Self {
+        Self { epsilon: 0.05, max_iterations: 100 }
+    }
+}
+
+/// The density of each point. Densities are at least 0 and sum to N.
+///
+/// # Errors
+/// If an option is out of range, a probability is negative, a row does not sum to 1, or the run
+/// is stopped.
+pub fn ndde(transition: &Matrix, options: &NddeOptions, monitor: &Monitor) -> Result<Vec<f64>> {
+    if !(options.epsilon > 0.0 && options.epsilon.is_finite()) {
+        let (range, value) = ("a finite number above 0".into(), options.epsilon.to_string());
+        return Err(Error::Parameter { name: "epsilon", range, value });
+    }
+    if options.max_iterations == 0 {
+        return Err(Error::Parameter { name: "max_iterations", range: "at least 1".into(), value: "0".into() });
+    }
+    check_transition(transition)?;
+    // Column by column each density is a sum in a fixed order, and no two threads write the same.
+    let incoming = transition.to_csc();
+    let incoming = incoming.transpose_view();
+    let starts = incoming.indptr();
+    let starts = starts.raw_storage();
+    let (sources, probabilities) = (incoming.indices(), incoming.data());
+    let n = transition.rows();
+    let mut density = vec![1.0; n];
+    for _ in 0..options.max_iterations {
+        let mut next = vec![0.0; n];
+        next.par_chunks_mut(ROWS).enumerate().try_for_each(|(unit, next)| {
+            monitor.check()?;
+            for (at, next) in next.iter_mut().enumerate() {
+                let places = starts[unit * ROWS + at]..starts[unit * ROWS + at + 1];
+                let terms = sources[places.clone()].iter().zip(&probabilities[places]);
+                *next = terms.map(|(&i, p)| p * density[i as usize]).sum();
+            }
+            Ok(())
+        })?;
+        let step = fixed_sum(n, |i| (next[i] - density[i]).powi(2)).sqrt();
+        density = next;
+        if step <= options.epsilon {
+            break;
+        }
+    }
+    Ok(density)
+}
+
+/// Check that P is a transition matrix.
+///
+/// # Errors
+/// If a probability is negative or not finite, or a row does not sum to 1.
+pub fn check_transition(transition: &Matrix) -> Result<()> {
+    (0..transition.rows()).into_par_iter().try_for_each(|i| {
+        let (columns, probabilities) = row(transition, i);
+        for (&j, &value) in columns.iter().zip(probabilities) {
+            if !(value >= 0.0 && value.is_finite()) {
+                let range = "a finite number of at least 0";
+                return Err(Error::edge(i, j, EdgeProblem::Value { name: "probability", value, range }));
+            }
+        }
+        let sum: f64 = probabilities.iter().sum();
+        if (sum - 1.0).abs() > ROW_SUM_TOLERANCE {
+            return Err(Error::point(i, PointProblem::RowSum(sum)));
+        }
+        Ok(())
+    })
+}

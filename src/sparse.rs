@@ -1,0 +1,147 @@
+//! Sparse N x N matrices in compressed rows, columns in order: what the stages after the graph
+//! hand to each other.
+
+use std::ops::Range;
+
+use arrow::array::{Array, AsArray, RecordBatch};
+use arrow::compute::cast;
+use arrow::datatypes::{DataType, Float64Type, UInt32Type};
+use rayon::prelude::*;
+
+use crate::error::{EdgeProblem, Error, Result};
+
+/// A sparse matrix with one value an edge: row `src`, column `dst`.
+pub type Matrix = sprs::CsMatI<f64, u32, usize>;
+
+/// Rows that one unit of work covers.
+pub(crate) const ROWS: usize = 1024;
+
+/// Build a matrix of `n` points from edges in any order.
+///
+/// # Errors
+/// If an edge occurs twice.
+pub fn from_edges(n: usize, src: &[u32], dst: &[u32], values: &[f64]) -> Result<Matrix> {
+    let mut starts = vec![0usize; n + 1];
+    for &src in src {
+        starts[src as usize + 1] += 1;
+    }
+    for row in 0..n {
+        starts[row + 1] += starts[row];
+    }
+    let mut next = starts.clone();
+    let mut edges = vec![(0u32, 0.0f64); src.len()];
+    for ((&src, &dst), &value) in src.iter().zip(dst).zip(values) {
+        let place = &mut next[src as usize];
+        edges[*place] = (dst, value);
+        *place += 1;
+    }
+    row_units(&starts, &mut edges).into_par_iter().try_for_each(|(rows, edges)| {
+        let first = starts[rows.start];
+        for row in rows {
+            let edges = &mut edges[starts[row] - first..starts[row + 1] - first];
+            edges.sort_unstable_by_key(|edge| edge.0);
+            if let Some(twice) = edges.windows(2).find(|pair| pair[0].0 == pair[1].0) {
+                return Err(Error::edge(row, twice[0].0, EdgeProblem::Duplicate));
+            }
+        }
+        Ok(())
+    })?;
+    let (columns, values) = edges.into_par_iter().unzip();
+    Ok(matrix(n, starts, columns, values))
+}
+
+/// Build a matrix of `n` points from the columns `src`, `dst` (row numbers) and `value` of
+/// record batches.
+///
+/// # Errors
+/// If a column is missing, has a NULL or another type, or an edge occurs twice.
+pub fn from_record_batches(n: usize, batches: &[RecordBatch], value: &str) -> Result<Matrix> {
+    let (mut srcs, mut dsts, mut values) = (vec![], vec![], vec![]);
+    for batch in batches {
+        let column = |name: &str, to: &DataType| {
+            let column =
+                batch.column_by_name(name).ok_or_else(|| Error::Input(format!("there is no column {name}")))?;
+            let column = cast(column, to).map_err(|e| Error::Input(format!("column {name}: {e}")))?;
+            if column.null_count() > 0 { Err(Error::Input(format!("column {name} has NULLs"))) } else { Ok(column) }
+        };
+        srcs.extend_from_slice(column("src", &DataType::UInt32)?.as_primitive::<UInt32Type>().values());
+        dsts.extend_from_slice(column("dst", &DataType::UInt32)?.as_primitive::<UInt32Type>().values());
+        values.extend_from_slice(column(value, &DataType::Float64)?.as_primitive::<Float64Type>().values());
+    }
+    if let Some(&out) = srcs.iter().chain(&dsts).find(|&&row| row as usize >= n) {
+        return Err(Error::Input(format!("row number {out} is beyond the {n} points")));
+    }
+    from_edges(n, &srcs, &dsts, &values)
+}
+
+/// Wrap rows that are known to be in order.
+pub(crate) fn matrix(n: usize, starts: Vec<usize>, columns: Vec<u32>, values: Vec<f64>) -> Matrix {
+    Matrix::try_new((n, n), starts, columns, values)
+        .map_err(|(.., error)| error)
+        .expect("rows are complete and their columns in order")
+}
+
+/// Cut per-edge data into units of whole rows, to be written in parallel.
+pub(crate) fn row_units<'a, T>(starts: &[usize], mut data: &'a mut [T]) -> Vec<(Range<usize>, &'a mut [T])> {
+    let n = starts.len() - 1;
+    (0..n.div_ceil(ROWS))
+        .map(|unit| {
+            let rows = unit * ROWS..((unit + 1) * ROWS).min(n);
+            let (part, rest) = std::mem::take(&mut data).split_at_mut(starts[rows.end] - starts[rows.start]);
+            data = rest;
+            (rows, part)
+        })
+        .collect()
+}
+
+/// One row's columns and values.
+pub(crate) fn row(matrix: &Matrix, row: usize) -> (&[u32], &[f64]) {
+    let starts = matrix.indptr();
+    let starts = starts.raw_storage();
+    let places = starts[row]..starts[row + 1];
+    (&matrix.indices()[places.clone()], &matrix.data()[places])
+}
+
+/// Sum in a fixed order, whatever the threads: by units of rows, then over the units.
+pub(crate) fn fixed_sum(n: usize, term: impl Fn(usize) -> f64 + Sync) -> f64 {
+    let parts: Vec<f64> = (0..n.div_ceil(ROWS))
+        .into_par_iter()
+        .map(|unit| (unit * ROWS..((unit + 1) * ROWS).min(n)).map(&term).sum())
+        .collect();
+    parts.into_iter().sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use arrow::array::{Float32Array, Int64Array};
+    use std::sync::Arc;
+
+    #[test]
+    fn edges_in_any_order_make_the_same_matrix() {
+        let a = from_edges(3, &[2, 0, 0], &[1, 2, 1], &[0.3, 0.2, 0.1]).unwrap();
+        let b = from_edges(3, &[0, 2, 0], &[1, 1, 2], &[0.1, 0.3, 0.2]).unwrap();
+        assert_eq!(a, b);
+        assert_eq!(row(&a, 0), (&[1, 2][..], &[0.1, 0.2][..]));
+        assert_eq!(row(&a, 1), (&[][..], &[][..]));
+    }
+
+    #[test]
+    fn an_edge_that_occurs_twice_is_named() {
+        let error = from_edges(3, &[1, 0, 1], &[2, 2, 2], &[0.0; 3]).unwrap_err();
+        assert_eq!(error, Error::edge(1, 2, EdgeProblem::Duplicate));
+    }
+
+    #[test]
+    fn record_batches_of_other_number_types_are_taken() {
+        let batch = RecordBatch::try_from_iter([
+            ("src", Arc::new(Int64Array::from(vec![0, 1])) as _),
+            ("dst", Arc::new(Int64Array::from(vec![1, 0])) as _),
+            ("distance", Arc::new(Float32Array::from(vec![0.5, 0.25])) as _),
+        ])
+        .unwrap();
+        let edges = from_record_batches(2, std::slice::from_ref(&batch), "distance").unwrap();
+        assert_eq!(row(&edges, 1), (&[0][..], &[0.25][..]));
+        assert!(from_record_batches(1, &[batch], "distance").is_err());
+    }
+}

@@ -1,0 +1,113 @@
+//! Stage 2, the transition matrix P: `p_ij = s_ij / sum_j s_ij` over a point itself (similarity 1)
+//! and its neighbors (section 3.1 of the paper). Rows sum to 1.
+
+use rayon::prelude::*;
+
+use crate::error::{EdgeProblem, Error, Result};
+use crate::knn::KnnGraph;
+use crate::monitor::Monitor;
+use crate::similarity::Kernel;
+use crate::sparse::{Matrix, ROWS, matrix, row, row_units};
+
+/// P of a k-NN graph.
+///
+/// # Errors
+/// If a distance is negative (`ip` of long vectors), or the run is stopped.
+pub fn from_graph(graph: &KnnGraph, kernel: Kernel, monitor: &Monitor) -> Result<Matrix> {
+    build(graph.len(), monitor, |i, entries| {
+        let (neighbors, distances) = graph.row(i);
+        for (&j, &distance) in neighbors.iter().zip(distances) {
+            entries.push((j, similarity_at(kernel, i, j, f64::from(distance))?));
+        }
+        Ok(())
+    })
+}
+
+/// P of edges with a distance each. An edge from a point to itself is not needed and left out.
+///
+/// # Errors
+/// If a distance is negative or not finite, or the run is stopped.
+pub fn from_distances(distances: &Matrix, kernel: Kernel, monitor: &Monitor) -> Result<Matrix> {
+    build(distances.rows(), monitor, |i, entries| {
+        let (neighbors, distances) = row(distances, i);
+        for (&j, &distance) in neighbors.iter().zip(distances) {
+            entries.push((j, similarity_at(kernel, i, j, distance)?));
+        }
+        Ok(())
+    })
+}
+
+/// P of edges with a similarity each, such as a learned probability. An edge from a point to
+/// itself is not needed and left out.
+///
+/// # Errors
+/// If a similarity is negative or not finite, or the run is stopped.
+pub fn from_similarities(similarities: &Matrix, monitor: &Monitor) -> Result<Matrix> {
+    build(similarities.rows(), monitor, |i, entries| {
+        let (neighbors, similarities) = row(similarities, i);
+        for (&j, &similarity) in neighbors.iter().zip(similarities) {
+            if !(similarity >= 0.0 && similarity.is_finite()) {
+                return Err(value_error(i, j, "similarity", similarity));
+            }
+            entries.push((j, similarity));
+        }
+        Ok(())
+    })
+}
+
+fn similarity_at(kernel: Kernel, i: usize, j: u32, distance: f64) -> Result<f64> {
+    if distance >= 0.0 && distance.is_finite() {
+        Ok(kernel.similarity(distance))
+    } else {
+        Err(value_error(i, j, "distance", distance))
+    }
+}
+
+fn value_error(i: usize, j: u32, name: &'static str, value: f64) -> Error {
+    Error::edge(i, j, EdgeProblem::Value { name, value, range: "a finite number of at least 0" })
+}
+
+/// The lengths of a unit's rows, and their entries end to end.
+type Unit = (Vec<usize>, Vec<(u32, f64)>);
+
+fn build(
+    n: usize,
+    monitor: &Monitor,
+    neighbors: impl Fn(usize, &mut Vec<(u32, f64)>) -> Result<()> + Sync,
+) -> Result<Matrix> {
+    // Each unit makes its own rows; they are put end to end afterwards.
+    let units: Vec<Unit> = (0..n.div_ceil(ROWS))
+        .into_par_iter()
+        .map(|unit| {
+            monitor.check()?;
+            let (mut lengths, mut edges, mut entries) = (vec![], vec![], vec![]);
+            for i in unit * ROWS..((unit + 1) * ROWS).min(n) {
+                entries.clear();
+                neighbors(i, &mut entries)?;
+                entries.retain(|&(j, _)| j as usize != i);
+                entries.push((i as u32, 1.0));
+                // In order of the columns, so that the sum is the same whatever the edges' order.
+                entries.sort_unstable_by_key(|entry| entry.0);
+                let sum: f64 = entries.iter().map(|entry| entry.1).sum();
+                edges.extend(entries.iter().map(|&(j, s)| (j, s / sum)));
+                lengths.push(entries.len());
+            }
+            Ok((lengths, edges))
+        })
+        .collect::<Result<_>>()?;
+    let mut starts = Vec::with_capacity(n + 1);
+    starts.push(0);
+    for length in units.iter().flat_map(|(lengths, _)| lengths) {
+        starts.push(starts[starts.len() - 1] + length);
+    }
+    let edges = starts[n];
+    let (mut columns, mut values) = (vec![0; edges], vec![0.0; edges]);
+    (row_units(&starts, &mut columns).into_par_iter()).zip(row_units(&starts, &mut values)).zip(units).for_each(
+        |(((_, columns), (_, values)), (_, edges))| {
+            for ((column, value), edge) in columns.iter_mut().zip(values).zip(edges) {
+                (*column, *value) = edge;
+            }
+        },
+    );
+    Ok(matrix(n, starts, columns, values))
+}

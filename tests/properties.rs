@@ -1,0 +1,162 @@
+//! Invariants of the stages, on random inputs.
+
+use density_peaks::knn::{KnnOptions, Method, knn_graph};
+use density_peaks::ndde::{NddeOptions, ndde};
+use density_peaks::similarity::Kernel;
+use density_peaks::sparse::{Matrix, from_edges};
+use density_peaks::{ClusterOptions, Embeddings, Monitor, cluster, dpc, tpdi, transition};
+use proptest::prelude::*;
+
+/// Up to 60 points of 1 to 5 dimensions, none of them zero, many of them equal.
+fn points() -> impl Strategy<Value = Embeddings> {
+    (1usize..6, 1usize..60).prop_flat_map(|(dim, n)| (Just(dim), prop::collection::vec(-3i8..4, dim * n))).prop_map(
+        |(dim, values)| {
+            let mut values: Vec<f32> = values.into_iter().map(f32::from).collect();
+            values.chunks_mut(dim).for_each(|row| row[0] += 3.5);
+            Embeddings::new(values, dim).unwrap()
+        },
+    )
+}
+
+fn transition_of(points: &Embeddings, k: usize, kernel: Kernel) -> Matrix {
+    let options = KnnOptions { k, method: Method::Exact, ..Default::default() };
+    let graph = knn_graph(&mut points.clone(), &options, &Monitor::new()).unwrap();
+    transition::from_graph(&graph, kernel, &Monitor::new()).unwrap()
+}
+
+fn kernels() -> impl Strategy<Value = Kernel> {
+    prop_oneof![Just(Kernel::Linear), (0.01f64..2.0).prop_map(|sigma| Kernel::exp(sigma).unwrap())]
+}
+
+fn value(matrix: &Matrix, row: usize, column: usize) -> f64 {
+    matrix.get(row, column).copied().unwrap_or(0.0)
+}
+
+proptest! {
+    #[test]
+    fn rows_of_the_transition_matrix_sum_to_one_and_hold_the_point_itself(
+        points in points(), k in 1usize..12, kernel in kernels()
+    ) {
+        let p = transition_of(&points, k, kernel);
+        for (i, row) in p.outer_iterator().enumerate() {
+            prop_assert_eq!(row.nnz(), k.min(points.len() - 1) + 1);
+            prop_assert!(row.get(i).is_some_and(|&p| p > 0.0));
+            prop_assert!((row.data().iter().sum::<f64>() - 1.0).abs() < 1e-12);
+        }
+    }
+
+    #[test]
+    fn density_is_the_dense_product_and_sums_to_n(
+        points in points(), k in 1usize..12, kernel in kernels(), max_iterations in 1usize..20
+    ) {
+        let p = transition_of(&points, k, kernel);
+        let options = NddeOptions { epsilon: 0.01, max_iterations };
+        let density = ndde(&p, &options, &Monitor::new()).unwrap();
+        let n = points.len();
+        let mut expected = vec![1.0; n];
+        for _ in 0..max_iterations {
+            let next: Vec<f64> = (0..n).map(|j| (0..n).map(|i| value(&p, i, j) * expected[i]).sum()).collect();
+            let step = next.iter().zip(&expected).map(|(a, b): (&f64, &f64)| (a - b).powi(2)).sum::<f64>().sqrt();
+            expected = next;
+            if step <= 0.01 {
+                break;
+            }
+        }
+        for (a, b) in density.iter().zip(&expected) {
+            prop_assert!((a - b).abs() < 1e-9);
+        }
+        prop_assert!((density.iter().sum::<f64>() - n as f64).abs() < 1e-9 * n as f64);
+    }
+
+    #[test]
+    fn tpdi_is_the_dense_formula_symmetric_and_in_the_unit_interval(
+        points in points(), k in 1usize..12, kernel in kernels()
+    ) {
+        let p = transition_of(&points, k, kernel);
+        let d = tpdi::tpdi(&p, &Monitor::new()).unwrap();
+        prop_assert_eq!(d.nnz(), p.nnz() - points.len());
+        for (i, row) in d.outer_iterator().enumerate() {
+            for (j, &distance) in row.iter() {
+                let shared: f64 = (0..points.len()).map(|c| (value(&p, i, c) * value(&p, j, c)).sqrt()).sum();
+                prop_assert!((distance - (1.0 - shared)).abs() < 1e-12);
+                prop_assert!((0.0..=1.0).contains(&distance));
+                if let Some(&back) = d.get(j, i) {
+                    prop_assert_eq!(back.to_bits(), distance.to_bits());
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn parents_form_a_forest_of_rising_density_and_trees_are_the_clusters(
+        points in points(), k in 1usize..12, tau in 0.0f64..1.0
+    ) {
+        let p = transition_of(&points, k, Kernel::Exp { sigma: 0.1 });
+        let density = ndde(&p, &NddeOptions::default(), &Monitor::new()).unwrap();
+        let d = tpdi::tpdi(&p, &Monitor::new()).unwrap();
+        let clustering = dpc::dpc(density.clone(), &d, tau, &Monitor::new()).unwrap();
+        let mut next_cluster = 0;
+        for i in 0..points.len() {
+            let parent = clustering.parent[i] as usize;
+            prop_assert_eq!(clustering.cluster[i], clustering.cluster[parent]);
+            if parent != i {
+                prop_assert!((density[parent], i) > (density[i], parent));
+                prop_assert!(clustering.delta[i].unwrap() < tau);
+                prop_assert_eq!(clustering.delta[i].unwrap(), value(&d, i, parent));
+            } else {
+                prop_assert!(clustering.delta[i].is_none_or(|delta| delta >= tau));
+            }
+            // Clusters are numbered as they first occur.
+            prop_assert!(clustering.cluster[i] <= next_cluster);
+            next_cluster = next_cluster.max(clustering.cluster[i] + 1);
+        }
+        let peaks = (0..points.len()).filter(|&i| clustering.is_peak(i)).count();
+        prop_assert_eq!(peaks as u32, next_cluster);
+    }
+
+    #[test]
+    fn the_order_of_edges_does_not_matter(points in points(), k in 1usize..8, seed in any::<u64>()) {
+        let p = transition_of(&points, k, Kernel::Linear);
+        let mut edges: Vec<(u32, u32, f64)> =
+            p.iter().map(|(&value, (i, j))| (i, j, value)).collect();
+        let mut state = seed | 1;
+        for at in (1..edges.len()).rev() {
+            state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+            edges.swap(at, (state >> 33) as usize % (at + 1));
+        }
+        let src: Vec<u32> = edges.iter().map(|e| e.0).collect();
+        let dst: Vec<u32> = edges.iter().map(|e| e.1).collect();
+        let values: Vec<f64> = edges.iter().map(|e| e.2).collect();
+        prop_assert_eq!(from_edges(points.len(), &src, &dst, &values).unwrap(), p);
+    }
+
+    #[test]
+    fn threads_do_not_matter(points in points(), k in 1usize..12) {
+        let options = ClusterOptions { knn: KnnOptions { k, ..Default::default() }, ..Default::default() };
+        let with = |threads| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            pool.install(|| cluster(&mut points.clone(), &options, &Monitor::new()).unwrap())
+        };
+        prop_assert_eq!(with(1), with(3));
+    }
+}
+
+/// Two thousand points and more, so that every parallel loop has several units.
+#[test]
+fn threads_do_not_matter_on_several_blocks() {
+    let mut state = 1u64;
+    let values = (0..2500 * 6)
+        .map(|_| {
+            state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+            (state >> 40) as f32 / (1 << 24) as f32 - 0.5
+        })
+        .collect();
+    let points = Embeddings::new(values, 6).unwrap();
+    let with = |threads| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        pool.install(|| cluster(&mut points.clone(), &ClusterOptions::default(), &Monitor::new()).unwrap())
+    };
+    let one = with(1);
+    assert_eq!(one, with(2));
+    assert_eq!(one, with(8));
+}
