@@ -17,12 +17,14 @@ def connect(database: str = ":memory:", **config) -> duckdb.DuckDBPyConnection:
 
 
 def run(con: duckdb.DuckDBPyConnection, text: str) -> None:
-    for statement in con.extract_statements(text):
-        for line in statement.query.strip().splitlines():
-            print(line)
-        result = con.sql(statement)
-        if result is not None:
-            result.show(max_width=140, max_rows=60)
+    """Run statements that are set apart by blank lines."""
+    for paragraph in filter(None, map(str.strip, text.split("\n\n"))):
+        print(paragraph)
+        for statement in con.extract_statements(paragraph):
+            if statement.type == duckdb.StatementType.SELECT:
+                con.sql(statement.query.strip().rstrip(";")).show(max_width=150, max_rows=60)
+            else:
+                con.execute(statement.query)
         print()
 
 

@@ -4,9 +4,13 @@
 use rayon::prelude::*;
 
 use crate::error::Result;
+use crate::kernels::prefetch;
 use crate::monitor::Monitor;
 use crate::ndde::check_transition;
 use crate::sparse::{Matrix, matrix, row, row_units};
+
+/// How many neighbors ahead a row is asked for.
+const AHEAD: usize = 3;
 
 /// The distance of every stored edge, without the self-loops. Distances are in [0, 1] and
 /// symmetric.
@@ -34,7 +38,12 @@ pub fn tpdi(transition: &Matrix, monitor: &Monitor) -> Result<Matrix> {
                 // Row i spread out; the rows of its neighbors then look their columns up.
                 let (neighbors, values) = row(&roots, i);
                 neighbors.iter().zip(values).for_each(|(&c, &value)| dense[c as usize] = value);
-                for &j in neighbors.iter().filter(|&&j| j as usize != i) {
+                for (at, &j) in neighbors.iter().enumerate().filter(|&(_, &j)| j as usize != i) {
+                    if let Some(&ahead) = neighbors.get(at + AHEAD) {
+                        let (columns, values) = row(&roots, ahead as usize);
+                        prefetch(columns);
+                        prefetch(values);
+                    }
                     let (others, values) = row(&roots, j as usize);
                     let shared: f64 = others.iter().zip(values).map(|(&c, value)| dense[c as usize] * value).sum();
                     let (column, distance) = edges.next().expect("one place an edge");

@@ -8,6 +8,9 @@ __TEST_DIR__. One thing is merely different: `restart` forgets what SET has set.
 
 Two rules to know when writing a file: FLOAT and DOUBLE columns compare within 1 percent (cast to VARCHAR to compare
 exactly), and `rowsort` sorts only the actual rows, as text, so the expected ones must be written sorted.
+
+`require density_peaks` loads build/density_peaks.duckdb_extension, or the file that DENSITY_PEAKS_EXTENSION names.
+Needs the packages duckdb and pyarrow.
 """
 
 import hashlib
@@ -255,7 +258,7 @@ class Runner:
             pass
         else:
             found = "SELECT count(*) FROM duckdb_extensions() WHERE loaded AND extension_name = ?"
-            if not self.formatter.execute(found, [name]).fetchone()[0]:
+            if not first_row(self.formatter, found, [name])[0]:
                 raise Skipped(f"require {name}")
 
     def do_require_env(self, record):
@@ -405,7 +408,7 @@ class Runner:
         if table is None or table.num_rows == 0:
             return []
         if any("TIME ZONE" in name or "TIMESTAMPTZ" in name for name in types):
-            zone = connection.execute("SELECT current_setting('TimeZone')").fetchone()[0]
+            (zone,) = first_row(connection, "SELECT current_setting('TimeZone')")
             self.formatter.execute(f"SET TimeZone = '{zone}'")
         # Arrow has no tuples: they arrive as structs.
         columns = [f"CAST(c{i} AS {name})" if "TUPLE(" in name else f"c{i}" for i, name in enumerate(types)]
@@ -436,7 +439,7 @@ class Runner:
         if not NUMERIC.match(type_name):
             return False
         cast = f"SELECT TRY_CAST(? AS {type_name}), TRY_CAST(? AS {type_name})"
-        a, b = self.formatter.execute(cast, [actual, expected]).fetchone()
+        a, b = first_row(self.formatter, cast, [actual, expected])
         if a is None or b is None:
             return False
         if type_name not in ("FLOAT", "DOUBLE") or math.isinf(a) or math.isinf(b):
@@ -449,11 +452,16 @@ class Runner:
             if expected.startswith(mark):
                 pattern = expected.removeprefix(mark)
                 try:
-                    found = self.formatter.execute("SELECT regexp_full_match(?, ?, 's')", [actual, pattern]).fetchone()
+                    (found,) = first_row(self.formatter, "SELECT regexp_full_match(?, ?, 's')", [actual, pattern])
                 except duckdb.Error as error:
                     self.fail(record, f"the pattern {pattern} is not valid", error=error)
-                return found[0] == wanted
+                return found == wanted
         return False
+
+
+def first_row(connection, sql, parameters=None):
+    # Not fetchone: it leaves the result open, and a connection with an open result refuses the next statement.
+    return connection.execute(sql, parameters).fetchall()[0]
 
 
 def cell_text(value, type_name):

@@ -83,11 +83,27 @@ PASSES = {
         ----
         never
         """,
-    "an error after the first rows": """
+    "a comparison by cast or pattern, and a query after it": """
+        query RII
+        SELECT 1.001::DOUBLE, 'a', 7
+        ----
+        1.0\t<REGEX>:.\t7.0
+
+        query R
+        SELECT 1.001::DOUBLE
+        ----
+        1.0
+        """,
+    "an error after the first rows, and a statement after it": """
         statement error
         SELECT CASE WHEN range = 900000 THEN error('late') END FROM range(1000000)
         ----
         late
+
+        query I
+        SELECT 1
+        ----
+        1
         """,
     "what is no relation": """
         statement ok
@@ -264,7 +280,14 @@ FAILS = {
         "another error message(.|\n)*expected:\n    yes\nactual:\n    Invalid Input Error: no",
     ),
     "another error than maybe": ("statement maybe\nSELECT error('no')\n----\nyes", "another error message"),
-    "an error that the regex does not match": ("statement error\nSELECT error('no')\n----\n<REGEX>:no", "another error"),
+    "a regex without the newline at the end of an error": (
+        "statement error\nSELECT error('no')\n----\n<REGEX>:.*no",
+        "another error message",
+    ),
+    "an error that the regex does not match": (
+        "statement error\nSELECT error('no')\n----\n<REGEX>:no",
+        "another error message",
+    ),
     "an internal error": ("statement error\nSELECT error('INTERNAL')\n----\nINTERNAL", "an internal error"),
     "an error without a message": ("statement error\nSELECT error('no')", "need ---- and the expected message"),
     "a message for statement ok": ("statement ok\nSELECT 1\n----\nno", "statement ok has none"),
@@ -343,7 +366,8 @@ def test_a_value_prints_as_duckdb_casts_it_to_text(run, value, text):
 
 def test_a_time_with_zone_prints_in_the_zone_of_the_connection(run):
     text = "statement ok\nSET TimeZone = 'Asia/Tokyo'\n\n"
-    run(text + query("I", "SELECT '2026-01-01 00:00:00+00'::TIMESTAMPTZ", "2026-01-01 09:00:00+09"))
+    noon = query("I", "SELECT '2026-01-01 03:00:00+00'::TIMESTAMPTZ", "2026-01-01 12:00:00+09")
+    run(text + noon + "\n\n" + noon)
 
 
 def test_columns_of_one_name_stay_apart(run):
@@ -365,6 +389,11 @@ def test_require_env_gives_its_value_to_the_sql(run, monkeypatch):
     run("require-env GALLERY faces\n\n" + query("II", "SELECT '${GALLERY}', '{GALLERY}'", "faces\tfaces"))
     with pytest.raises(Skipped, match="require-env GALLERY photos"):
         run("require-env GALLERY photos")
+
+
+def test_statements_leave_no_open_result(run):
+    long = "statement ok\nSELECT * FROM range(1000000)\n\n"
+    run(long + long + query("I rowsort", "SELECT i FROM range(3) t(i)", "0", "1", "2"))
 
 
 def test_a_missing_extension_fails_the_file(run, monkeypatch, tmp_path):

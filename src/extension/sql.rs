@@ -188,7 +188,7 @@ fn sink(token: u64, at: usize, relation: &Relation) -> String {
             format!("{}, {}, distance::DOUBLE, similarity::DOUBLE", id_arguments("src"), id_arguments("dst")),
             format!(
                 "SELECT {checked}, * {from} \
-                 UNION ALL BY NAME SELECT NULL::FLOAT AS distance, NULL::FLOAT AS similarity WHERE false"
+                 UNION ALL BY NAME SELECT NULL::DOUBLE AS distance, NULL::DOUBLE AS similarity WHERE false"
             ),
         ),
     };

@@ -1,0 +1,70 @@
+"""Run the SQL of Markdown pages and write its results into them: docs.py [--check] PAGE...
+
+Every ```sql block is run, the blocks of a page in order on one connection. Where a ```text block
+follows, it becomes the printed result of the last statement, or the error. With --check the
+pages stay as they are, and it is an error if one would change.
+"""
+
+import re
+import sys
+from pathlib import Path
+
+import duckdb
+from run_sql import ROOT, connect
+
+BLOCK = re.compile(r"```sql\n(?P<sql>.*?)```(?:\n\n```text\n(?P<output>.*?)```)?", re.DOTALL)
+
+
+def result(con: duckdb.DuckDBPyConnection, sql: str) -> str:
+    """What the last statement prints."""
+    output = ""
+    for statement in con.extract_statements(sql):
+        if statement.type == duckdb.StatementType.SELECT:
+            relation = con.sql(statement.query.strip().rstrip(";"))
+            output = "\n".join(line.rstrip() for line in str(relation).splitlines()).strip() + "\n"
+        else:
+            con.execute(statement.query)
+            output = ""
+    return output
+
+
+def filled(page: str) -> str:
+    """The page with its results."""
+    con = connect()
+
+    def block(match: re.Match) -> str:
+        expected = match["output"]
+        try:
+            output = result(con, match["sql"])
+        except duckdb.Error as error:
+            # Only a page that shows an error expects one.
+            if expected is None or "Error" not in expected:
+                raise
+            output = f"{error}\n"
+        text = f"```sql\n{match['sql']}```"
+        return text if expected is None else f"{text}\n\n```text\n{output}```"
+
+    return BLOCK.sub(block, page)
+
+
+def stale(page: Path, check: bool) -> bool:
+    """Whether the page's results were out of date; without `check` they are then brought up to date."""
+    text = page.read_text()
+    fresh = filled(text)
+    if fresh != text and not check:
+        page.write_text(fresh)
+    return fresh != text
+
+
+def pages() -> list[Path]:
+    return [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+
+
+if __name__ == "__main__":
+    arguments = sys.argv[1:]
+    check = "--check" in arguments
+    named = [Path(argument) for argument in arguments if argument != "--check"] or pages()
+    old = [page for page in named if stale(page, check)]
+    for page in old:
+        print(f"{page}: {'out of date' if check else 'updated'}")
+    sys.exit(1 if check and old else 0)

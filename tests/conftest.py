@@ -1,0 +1,78 @@
+"""What the client tests share: connections with the extension, and seeded data."""
+
+import os
+import sys
+from pathlib import Path
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+EXTENSION = Path(
+    os.environ.get("DENSITY_PEAKS_EXTENSION", ROOT / "build" / "density_peaks.duckdb_extension")
+).absolute()
+SHARED_DATA = ROOT.parent / "shared" / "data"
+
+CONFIG = {
+    "allow_unsigned_extensions": True,
+    # Nothing comes over the network.
+    "autoload_known_extensions": False,
+    "autoinstall_known_extensions": False,
+}
+
+
+def connect(database=":memory:", **config) -> duckdb.DuckDBPyConnection:
+    con = duckdb.connect(database, config={**CONFIG, **config})
+    con.execute(f"LOAD '{EXTENSION}'")
+    return con
+
+
+def blobs(points=300, dim=8, groups=30, noise=0.25, seed=1) -> np.ndarray:
+    """Embeddings in groups, so that clusterings are neither one cluster nor all alone."""
+    random = np.random.default_rng(seed)
+    centers = random.normal(size=(groups, dim))
+    scatter = noise * random.normal(size=(points, dim))
+    return (centers[random.integers(groups, size=points)] + scatter).astype(np.float32)
+
+
+def arrow_points(embeddings: np.ndarray, ids=None) -> pa.Table:
+    """An Arrow table of id and embedding, ids from 0 if none are given."""
+    values = pa.array(np.ascontiguousarray(embeddings).reshape(-1))
+    column = pa.FixedSizeListArray.from_arrays(values, embeddings.shape[1])
+    return pa.table({"id": pa.array(range(len(embeddings)), pa.int64()) if ids is None else ids, "embedding": column})
+
+
+def create_points(con, name="faces", **shape) -> None:
+    """A table of `blobs` with ids from 0."""
+    points = arrow_points(blobs(**shape))
+    con.register("arrow_points", points)
+    con.execute(f"CREATE TABLE {name} AS SELECT id, embedding FROM arrow_points ORDER BY id")
+    con.unregister("arrow_points")
+
+
+def shared_file(name: str) -> str:
+    """A file of ../shared/data as text for SQL; the test is skipped without it."""
+    path = SHARED_DATA / name
+    if not path.exists():
+        pytest.skip(f"needs ../shared/data/{name}, which is not here")
+    return str(path)
+
+
+def pytest_configure():
+    if not EXTENSION.exists():
+        sys.exit(f"{EXTENSION} is missing: run `make release`")
+
+
+@pytest.fixture
+def con():
+    with connect() as connection:
+        yield connection
+
+
+@pytest.fixture
+def faces(con):
+    """A connection with a table `faces` of 300 points."""
+    create_points(con)
+    return con

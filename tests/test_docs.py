@@ -1,0 +1,37 @@
+"""The pages show what the extension does today."""
+
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "scripts"))
+
+import docs  # noqa: E402
+from run_sql import connect, run  # noqa: E402
+
+
+@pytest.mark.parametrize("page", docs.pages(), ids=lambda page: page.name)
+def test_results_on_the_page_are_those_of_its_sql(page, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    assert docs.filled(page.read_text()) == page.read_text(), f"run: python scripts/docs.py {page.relative_to(ROOT)}"
+
+
+def test_every_function_has_a_page_that_names_its_parameters():
+    functions = connect().sql("""
+        SELECT function_name, max(parameters) FROM duckdb_functions()
+        WHERE list_contains(categories, 'density_peaks') GROUP BY ALL""").fetchall()
+    assert len(functions) == 7
+    for name, parameters in functions:
+        page = (ROOT / "docs" / "functions" / f"{name}.md").read_text()
+        for parameter in parameters:
+            assert re.search(rf"^\| `{parameter}` \|", page, re.MULTILINE), f"{name}.md does not explain {parameter}"
+
+
+def test_the_demo_gives_the_figures_of_the_independent_implementation(monkeypatch, capsys):
+    monkeypatch.chdir(ROOT)
+    run(connect(), (ROOT / "sql" / "demo.sql").read_text())
+    printed = capsys.readouterr().out
+    assert re.search(r"│ +2079 │ +0\.939 │ +0\.976 │", printed)
