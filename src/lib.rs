@@ -44,6 +44,8 @@ pub use monitor::Monitor;
 /// The parameters of a whole run.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct ClusterOptions {
+    /// The distance of two embeddings.
+    pub metric: knn::Metric,
     /// Of the k-NN graph.
     pub knn: knn::KnnOptions,
     /// Of the transition matrix.
@@ -57,6 +59,7 @@ pub struct ClusterOptions {
 impl Default for ClusterOptions {
     fn default() -> Self {
         Self {
+            metric: Default::default(),
             knn: Default::default(),
             kernel: similarity::Kernel::Exp { sigma: 0.1 },
             ndde: Default::default(),
@@ -65,7 +68,7 @@ impl Default for ClusterOptions {
     }
 }
 
-/// Cluster embeddings: all five stages. Under cosine, they are scaled to length 1 in place.
+/// Cluster embeddings: all five stages.
 ///
 /// # Errors
 /// As the stages.
@@ -73,15 +76,18 @@ impl Default for ClusterOptions {
 /// ```
 /// use density_peaks::{ClusterOptions, Embeddings, Monitor, cluster};
 ///
-/// let mut points = Embeddings::new(vec![1.0, 0.0, 0.99, 0.1, 0.0, 1.0, 0.1, 0.99], 2)?;
-/// let clustering = cluster(&mut points, &ClusterOptions::default(), &Monitor::new())?;
+/// let points = Embeddings::new(vec![1.0, 0.0, 0.99, 0.1, 0.0, 1.0, 0.1, 0.99], 2)?;
+/// let clustering = cluster(points, &ClusterOptions::default(), &Monitor::new())?;
 /// assert_eq!(clustering.cluster, [0, 0, 1, 1]);
 /// # Ok::<(), density_peaks::Error>(())
 /// ```
-pub fn cluster(points: &mut Embeddings, options: &ClusterOptions, monitor: &Monitor) -> Result<Clustering> {
+pub fn cluster(points: Embeddings, options: &ClusterOptions, monitor: &Monitor) -> Result<Clustering> {
     dpc::check_tau(options.tau)?;
-    let graph = knn::knn_graph(points, &options.knn, monitor)?;
+    let points = knn::Points::new(points, options.metric)?;
+    let graph = knn::knn_graph(&points, &options.knn, monitor)?;
+    drop(points);
     let transition = transition::from_graph(&graph, options.kernel, monitor)?;
+    drop(graph);
     let density = ndde::ndde(&transition, &options.ndde, monitor)?;
     let distances = tpdi::tpdi(&transition, monitor)?;
     dpc::dpc(density, &distances, options.tau, monitor)

@@ -1,6 +1,6 @@
 //! Invariants of the stages, on random inputs.
 
-use density_peaks::knn::{KnnOptions, Method, knn_graph};
+use density_peaks::knn::{KnnOptions, Method, Metric, Points, knn_graph};
 use density_peaks::ndde::{NddeOptions, ndde};
 use density_peaks::similarity::Kernel;
 use density_peaks::sparse::{Matrix, from_edges};
@@ -20,7 +20,8 @@ fn points() -> impl Strategy<Value = Embeddings> {
 
 fn transition_of(points: &Embeddings, k: usize, kernel: Kernel) -> Matrix {
     let options = KnnOptions { k, method: Method::Exact, ..Default::default() };
-    let graph = knn_graph(&mut points.clone(), &options, &Monitor::new()).unwrap();
+    let points = Points::new(points.clone(), Metric::Cosine).unwrap();
+    let graph = knn_graph(&points, &options, &Monitor::new()).unwrap();
     transition::from_graph(&graph, kernel, &Monitor::new()).unwrap()
 }
 
@@ -135,7 +136,7 @@ proptest! {
         let options = ClusterOptions { knn: KnnOptions { k, ..Default::default() }, ..Default::default() };
         let with = |threads| {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-            pool.install(|| cluster(&mut points.clone(), &options, &Monitor::new()).unwrap())
+            pool.install(|| cluster(points.clone(), &options, &Monitor::new()).unwrap())
         };
         prop_assert_eq!(with(1), with(3));
     }
@@ -154,7 +155,7 @@ fn threads_do_not_matter_on_several_blocks() {
     let points = Embeddings::new(values, 6).unwrap();
     let with = |threads| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-        pool.install(|| cluster(&mut points.clone(), &ClusterOptions::default(), &Monitor::new()).unwrap())
+        pool.install(|| cluster(points.clone(), &ClusterOptions::default(), &Monitor::new()).unwrap())
     };
     let one = with(1);
     assert_eq!(one, with(2));

@@ -64,7 +64,6 @@ impl KnnGraph {
     pub fn options(&self) -> KnnOptions {
         KnnOptions {
             k: self.k,
-            metric: self.metric,
             method: self.method,
             hnsw: HnswOptions {
                 connectivity: self.connectivity,

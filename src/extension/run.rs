@@ -12,7 +12,7 @@ use super::sql::Relation;
 use crate::dpc::{self, Clustering};
 use crate::embeddings::Embeddings;
 use crate::error::{EdgeProblem, Error, PointProblem};
-use crate::knn::{self, ABSENT};
+use crate::knn::{self, ABSENT, Points};
 use crate::monitor::Monitor;
 use crate::ndde::{NddeOptions, ndde};
 use crate::similarity::Kernel;
@@ -122,7 +122,7 @@ struct Run<'a> {
     transitions: Vec<(Input, Edges)>,
 }
 
-fn failed(label: &str, ids: &Arc<Ids>) -> impl Fn(Error) -> Failure {
+fn failed(label: &str, ids: &Arc<Ids>) -> impl Fn(Error) -> Failure + use<> {
     let (label, ids) = (label.to_owned(), ids.clone());
     move |error| Failure { label: label.clone(), error, ids: Some(ids.clone()) }
 }
@@ -198,8 +198,8 @@ impl Run<'_> {
     fn new_graph(&mut self, stage: &KnnGraph) -> Result<Graph> {
         let relation = Relation::points(stage);
         let label = relation.label();
-        let (ids, mut base) = self.points(&relation)?;
-        let queries = Relation::queries(stage).map(|relation| self.points(&relation)).transpose()?;
+        let (ids, base) = self.points(&relation, stage)?;
+        let queries = Relation::queries(stage).map(|relation| self.points(&relation, stage)).transpose()?;
         let searches = queries.as_ref().map_or(base.len(), |queries| queries.1.len());
         self.check_memory(stage, base.len(), searches, base.dim()).map_err(|error| Failure {
             label: label.clone(),
@@ -207,26 +207,25 @@ impl Run<'_> {
             ids: None,
         })?;
         let (options, monitor) = (stage.options(), self.monitor);
+        let base = Points::new(base, stage.metric).map_err(failed(&label, &ids))?;
         match queries {
             None => {
-                let graph = knn::knn_graph(&mut base, &options, monitor).map_err(failed(&label, &ids))?;
+                let graph = knn::knn_graph(&base, &options, monitor).map_err(failed(&label, &ids))?;
                 Ok(Graph { graph: Arc::new(graph), src: ids.clone(), dst: ids })
             }
-            Some((query_ids, mut queries)) => {
-                if options.metric == knn::Metric::Cosine {
-                    base.normalize().map_err(failed(&label, &ids))?;
-                }
+            Some((query_ids, queries)) => {
+                let failed = failed(&label, &query_ids);
+                let queries = Points::new(queries, stage.metric).map_err(&failed)?;
                 let same = query_ids.numbers_in(&ids);
                 let same: Vec<u32> = same.into_iter().map(|same| same.unwrap_or(ABSENT)).collect();
-                let graph = knn::knn_queries(&mut base, &mut queries, &same, &options, monitor)
-                    .map_err(failed(&label, &query_ids))?;
+                let graph = knn::knn_queries(&base, &queries, &same, &options, monitor).map_err(&failed)?;
                 Ok(Graph { graph: Arc::new(graph), src: query_ids, dst: ids })
             }
         }
     }
 
-    /// The points of a relation in order of their ids.
-    fn points(&mut self, relation: &Relation) -> Result<(Arc<Ids>, Embeddings)> {
+    /// The points of a relation in order of their ids, for a graph.
+    fn points(&mut self, relation: &Relation, stage: &KnnGraph) -> Result<(Arc<Ids>, Embeddings)> {
         let kept = self.points.iter().position(|kept| kept.0.same(relation));
         let (ids, embeddings) = match kept {
             Some(kept) => {
@@ -247,7 +246,7 @@ impl Run<'_> {
         let reads = |graph: &KnnGraph| {
             Relation::points(graph).same(relation) || Relation::queries(graph).is_some_and(|q| q.same(relation))
         };
-        if self.graphs.iter().any(reads) {
+        if self.graphs.iter().any(|graph| graph != stage && reads(graph)) {
             self.points.push((relation.clone(), ids.clone(), embeddings.clone()));
         }
         Ok((ids, embeddings))

@@ -95,8 +95,8 @@ impl Margins {
     /// u = 2^-24; a few more roundings make the distance of it. Doubled, to be safe.
     fn new(search: &Search) -> Self {
         let unit = 2.0 * (search.base.dim() + 8) as f64 * f64::from(f32::EPSILON) / 2.0;
-        let longest = search.base.squared_lengths.iter().copied().fold(0.0, f64::max).sqrt();
-        Self { unit, longest, metric: search.base.metric }
+        let longest = search.base.squared_lengths().iter().copied().fold(0.0, f64::max).sqrt();
+        Self { unit, longest, metric: search.base.metric() }
     }
 
     fn of(&self, squared_length: f64) -> f32 {
@@ -127,11 +127,11 @@ impl Tile {
         general_mat_mul(1.0, &queries.rows(rows.clone()), &base.rows(columns.clone()).t(), 0.0, &mut self.distances);
         for (row, mut distances) in rows.clone().zip(self.distances.rows_mut()) {
             let distances = distances.as_slice_mut().expect("rows of a tile are contiguous");
-            match base.metric {
+            match base.metric() {
                 Metric::Cosine | Metric::Ip => distances.iter_mut().for_each(|x| *x = 1.0 - *x),
                 Metric::L2sq => {
-                    let row = queries.squared_lengths[row];
-                    let columns = &base.squared_lengths[columns.clone()];
+                    let row = queries.squared_lengths()[row];
+                    let columns = &base.squared_lengths()[columns.clone()];
                     distances.iter_mut().zip(columns).for_each(|(x, c)| *x = (row + c) as f32 - 2.0 * *x);
                 }
             }
@@ -167,7 +167,7 @@ impl Block {
         let capacity = k + SPARE;
         Self {
             limits: vec![f32::INFINITY; rows.len()],
-            margins: search.queries().squared_lengths[rows.clone()].iter().map(|&s| margins.of(s)).collect(),
+            margins: search.queries().squared_lengths()[rows.clone()].iter().map(|&s| margins.of(s)).collect(),
             lengths: vec![0; rows.len()],
             candidates: vec![Candidate { distance: f32::NAN, row: u32::MAX }; rows.len() * capacity],
             rows,

@@ -55,7 +55,7 @@ pub(super) fn search(search: &Search, options: &HnswOptions, graph: &mut KnnGrap
     let base = search.base;
     let index = Index::new(&IndexOptions {
         dimensions: base.dim(),
-        metric: match base.metric {
+        metric: match base.metric() {
             Metric::Cosine => MetricKind::Cos,
             Metric::Ip => MetricKind::IP,
             Metric::L2sq => MetricKind::L2sq,

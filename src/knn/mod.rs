@@ -7,18 +7,17 @@
 
 mod exact;
 mod hnsw;
+mod points;
 
 use std::sync::Arc;
 
 use arrow::array::{Float32Array, Int32Array, RecordBatch, UInt32Array};
 use arrow::datatypes::{DataType, Field, Schema};
-use ndarray::ArrayView2;
 
 pub use hnsw::{HnswOptions, Precision};
+pub use points::{Metric, Points};
 
-use crate::embeddings::Embeddings;
-use crate::error::{Error, PointProblem, Result};
-use crate::kernels::{dot, squared_distance};
+use crate::error::{Error, Result};
 use crate::monitor::Monitor;
 
 /// In [`KnnGraph::neighbors`], the mark of a place that is not filled, always at a row's end.
@@ -26,18 +25,6 @@ pub const ABSENT: u32 = u32::MAX;
 
 /// Up to this many rows of the searched relation, [`Method::Auto`] is exact.
 pub const EXACT_UP_TO: usize = 1_000_000;
-
-/// How far two points are apart.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Metric {
-    /// `1 - cos(x, y)`, never below 0.
-    #[default]
-    Cosine,
-    /// `1 - <x, y>`; below 0 for long vectors.
-    Ip,
-    /// `||x - y||^2`.
-    L2sq,
-}
 
 /// How neighbors are found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -56,8 +43,6 @@ pub enum Method {
 pub struct KnnOptions {
     /// Neighbors a point, at least 1. With fewer other points, all of them.
     pub k: usize,
-    /// The distance.
-    pub metric: Metric,
     /// How neighbors are found.
     pub method: Method,
     /// Parameters of [`Method::Hnsw`].
@@ -66,7 +51,7 @@ pub struct KnnOptions {
 
 impl Default for KnnOptions {
     fn default() -> Self {
-        Self { k: 80, metric: Metric::default(), method: Method::default(), hnsw: HnswOptions::default() }
+        Self { k: 80, method: Method::default(), hnsw: HnswOptions::default() }
     }
 }
 
@@ -178,40 +163,36 @@ impl KnnGraph {
     }
 }
 
-/// The k-NN graph of `points`, each among the others. Under cosine, `points` are scaled to
-/// length 1 in place.
+/// The k-NN graph of `points`, each among the others.
 ///
 /// # Errors
-/// If `k` is 0, if a vector is zero under cosine or too long under the other metrics, or if the
-/// run is stopped.
-pub fn knn_graph(points: &mut Embeddings, options: &KnnOptions, monitor: &Monitor) -> Result<KnnGraph> {
+/// If `k` is 0, or the run is stopped.
+pub fn knn_graph(points: &Points, options: &KnnOptions, monitor: &Monitor) -> Result<KnnGraph> {
     check_k(options)?;
-    let points = Points::new(points, options.metric)?;
-    search(&Search { base: &points, queries: None, same: &[] }, options, monitor)
+    search(&Search { base: points, queries: None, same: &[] }, options, monitor)
 }
 
-/// The nearest rows of `base` to each row of `queries`. `same[q]` is the row of `base` that is the
+/// The nearest points of `base` to each of `queries`. `same[q]` is the row of `base` that is the
 /// same point as query `q` and no neighbor of it, or [`ABSENT`].
 ///
 /// # Errors
-/// As [`knn_graph`]; and if the two have different dimensions.
+/// If `k` is 0, if the two have different dimensions or metrics, or if the run is stopped.
 pub fn knn_queries(
-    base: &mut Embeddings,
-    queries: &mut Embeddings,
+    base: &Points,
+    queries: &Points,
     same: &[u32],
     options: &KnnOptions,
     monitor: &Monitor,
 ) -> Result<KnnGraph> {
     check_k(options)?;
-    if !base.is_empty() && !queries.is_empty() && base.dim() != queries.dim() {
-        return Err(Error::Input(format!(
-            "the queries have {} dimensions, the base has {}",
-            queries.dim(),
-            base.dim()
-        )));
+    if base.metric() != queries.metric() {
+        return Err(Error::Input("the queries and the base have different metrics".into()));
     }
-    let (base, queries) = (Points::new(base, options.metric)?, Points::new(queries, options.metric)?);
-    search(&Search { base: &base, queries: Some(&queries), same }, options, monitor)
+    if !base.is_empty() && !queries.is_empty() && base.dim() != queries.dim() {
+        let (found, expected) = (queries.dim(), base.dim());
+        return Err(Error::Input(format!("the queries have {found} dimensions, the base has {expected}")));
+    }
+    search(&Search { base, queries: Some(queries), same }, options, monitor)
 }
 
 fn check_k(options: &KnnOptions) -> Result<()> {
@@ -222,7 +203,7 @@ fn check_k(options: &KnnOptions) -> Result<()> {
 }
 
 fn search(search: &Search, options: &KnnOptions, monitor: &Monitor) -> Result<KnnGraph> {
-    let others = search.base.len() - usize::from(search.queries.is_none() && search.base.len() > 0);
+    let others = search.base.len() - usize::from(search.queries.is_none() && !search.base.is_empty());
     let mut graph = KnnGraph::empty(search.queries().len(), options.k.min(others));
     if graph.k > 0 && graph.rows > 0 {
         match options.resolved(search.base.len()) {
@@ -235,14 +216,14 @@ fn search(search: &Search, options: &KnnOptions, monitor: &Monitor) -> Result<Kn
 
 /// Where to look, and for whom.
 struct Search<'a> {
-    base: &'a Points<'a>,
+    base: &'a Points,
     /// `None`: for every point of the base itself.
-    queries: Option<&'a Points<'a>>,
+    queries: Option<&'a Points>,
     same: &'a [u32],
 }
 
 impl Search<'_> {
-    fn queries(&self) -> &Points<'_> {
+    fn queries(&self) -> &Points {
         self.queries.unwrap_or(self.base)
     }
 
@@ -253,60 +234,6 @@ impl Search<'_> {
 
     fn distance(&self, query: usize, base: u32) -> f32 {
         self.queries().distance(query, self.base, base as usize)
-    }
-}
-
-/// Embeddings under a metric, with what a distance needs of each row.
-struct Points<'a> {
-    embeddings: &'a Embeddings,
-    metric: Metric,
-    squared_lengths: Vec<f64>,
-}
-
-impl<'a> Points<'a> {
-    fn new(embeddings: &'a mut Embeddings, metric: Metric) -> Result<Self> {
-        if metric == Metric::Cosine {
-            embeddings.normalize()?;
-        }
-        let embeddings = &*embeddings;
-        use rayon::prelude::*;
-        let squared_lengths: Vec<f64> =
-            (0..embeddings.len()).into_par_iter().map(|i| dot(embeddings.row(i), embeddings.row(i))).collect();
-        // A product of two rows, and the sum of two squared lengths, must stay below f32::MAX.
-        match squared_lengths.iter().position(|&s| s > f64::from(f32::MAX) / 4.0) {
-            Some(row) => Err(Error::point(row, PointProblem::TooLong)),
-            None => Ok(Self { embeddings, metric, squared_lengths }),
-        }
-    }
-
-    fn len(&self) -> usize {
-        self.embeddings.len()
-    }
-
-    fn dim(&self) -> usize {
-        self.embeddings.dim()
-    }
-
-    fn row(&self, row: usize) -> &[f32] {
-        self.embeddings.row(row)
-    }
-
-    fn rows(&self, rows: std::ops::Range<usize>) -> ArrayView2<'_, f32> {
-        let values = &self.embeddings.values()[rows.start * self.dim()..rows.end * self.dim()];
-        ArrayView2::from_shape((rows.len(), self.dim()), values).expect("rows of equal length")
-    }
-
-    fn distance(&self, row: usize, other: &Points, other_row: usize) -> f32 {
-        let (x, y) = (self.row(row), other.row(other_row));
-        match self.metric {
-            // Dividing by the lengths once more makes the distance of equal rows exactly 0.
-            Metric::Cosine => {
-                let lengths = (self.squared_lengths[row] * other.squared_lengths[other_row]).sqrt();
-                (1.0 - dot(x, y) / lengths).max(0.0) as f32
-            }
-            Metric::Ip => (1.0 - dot(x, y)) as f32,
-            Metric::L2sq => squared_distance(x, y) as f32,
-        }
     }
 }
 

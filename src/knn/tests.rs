@@ -1,4 +1,6 @@
 use super::*;
+use crate::embeddings::Embeddings;
+use crate::error::PointProblem;
 
 /// Points on a coarse grid, so that many distances are equal.
 fn grid(n: usize, dim: usize) -> Embeddings {
@@ -14,8 +16,7 @@ fn grid(n: usize, dim: usize) -> Embeddings {
 
 /// All distances, sorted: the graph by definition.
 fn brute_force(points: &Embeddings, metric: Metric, k: usize) -> Vec<Vec<(u32, f32)>> {
-    let mut points = points.clone();
-    let points = Points::new(&mut points, metric).unwrap();
+    let points = Points::new(points.clone(), metric).unwrap();
     (0..points.len())
         .map(|i| {
             let others = (0..points.len()).filter(|&j| j != i);
@@ -36,8 +37,12 @@ fn rows(graph: &KnnGraph) -> Vec<Vec<(u32, f32)>> {
         .collect()
 }
 
-fn options(k: usize, metric: Metric, method: Method) -> KnnOptions {
-    KnnOptions { k, metric, method, ..Default::default() }
+fn options(k: usize, method: Method) -> KnnOptions {
+    KnnOptions { k, method, ..Default::default() }
+}
+
+fn graph_of(points: Embeddings, metric: Metric, options: &KnnOptions) -> Result<KnnGraph> {
+    knn_graph(&Points::new(points, metric)?, options, &Monitor::new())
 }
 
 #[test]
@@ -46,8 +51,7 @@ fn the_exact_graph_is_the_brute_force_graph_ties_included() {
     for (n, dim) in [(1300, 3), (700, 33), (5, 2)] {
         let points = grid(n, dim);
         for metric in [Metric::Cosine, Metric::Ip, Metric::L2sq] {
-            let options = options(17, metric, Method::Exact);
-            let graph = knn_graph(&mut points.clone(), &options, &Monitor::new()).unwrap();
+            let graph = graph_of(points.clone(), metric, &options(17, Method::Exact)).unwrap();
             assert_eq!(rows(&graph), brute_force(&points, metric, 17), "{n} x {dim} {metric:?}");
         }
     }
@@ -55,17 +59,17 @@ fn the_exact_graph_is_the_brute_force_graph_ties_included() {
 
 #[test]
 fn equal_vectors_are_neighbors_in_order_of_their_rows() {
-    let mut points = Embeddings::new([0.3, 0.4].repeat(1500), 2).unwrap();
-    let graph = knn_graph(&mut points, &options(3, Metric::Cosine, Method::Exact), &Monitor::new()).unwrap();
+    let points = Embeddings::new([0.3, 0.4].repeat(1500), 2).unwrap();
+    let graph = graph_of(points, Metric::Cosine, &options(3, Method::Exact)).unwrap();
     assert_eq!(graph.row(0), (&[1, 2, 3][..], &[0.0; 3][..]));
     assert_eq!(graph.row(1499).0, [0, 1, 2]);
 }
 
 #[test]
 fn k_beyond_the_other_points_gives_all_of_them() {
-    let graph = knn_graph(&mut grid(4, 2), &options(9, Metric::L2sq, Method::Exact), &Monitor::new()).unwrap();
+    let graph = graph_of(grid(4, 2), Metric::L2sq, &options(9, Method::Exact)).unwrap();
     assert_eq!((graph.k(), graph.edges()), (3, 12));
-    let graph = knn_graph(&mut grid(1, 2), &options(9, Metric::L2sq, Method::Exact), &Monitor::new()).unwrap();
+    let graph = graph_of(grid(1, 2), Metric::L2sq, &options(9, Method::Exact)).unwrap();
     assert_eq!((graph.len(), graph.edges()), (1, 0));
 }
 
@@ -73,14 +77,15 @@ fn k_beyond_the_other_points_gives_all_of_them() {
 fn shards_of_queries_together_are_the_graph() {
     for method in [Method::Exact, Method::Hnsw] {
         let points = grid(900, 8);
-        let options = options(10, Metric::Cosine, method);
-        let whole = knn_graph(&mut points.clone(), &options, &Monitor::new()).unwrap();
+        let options = options(10, method);
+        let base = Points::new(points.clone(), Metric::Cosine).unwrap();
+        let whole = knn_graph(&base, &options, &Monitor::new()).unwrap();
         let mut shards = Vec::new();
         for shard in [0..600, 600..900] {
             let values = points.values()[shard.start * 8..shard.end * 8].to_vec();
-            let mut queries = Embeddings::new(values, 8).unwrap();
+            let queries = Points::new(Embeddings::new(values, 8).unwrap(), Metric::Cosine).unwrap();
             let same: Vec<u32> = shard.map(|row| row as u32).collect();
-            let graph = knn_queries(&mut points.clone(), &mut queries, &same, &options, &Monitor::new()).unwrap();
+            let graph = knn_queries(&base, &queries, &same, &options, &Monitor::new()).unwrap();
             shards.extend(rows(&graph));
         }
         if method == Method::Exact {
@@ -100,9 +105,9 @@ fn hnsw_finds_most_neighbors_at_every_precision() {
         (Metric::Ip, Precision::F32),
         (Metric::L2sq, Precision::F16),
     ] {
-        let mut options = options(10, metric, Method::Hnsw);
+        let mut options = options(10, Method::Hnsw);
         options.hnsw.precision = precision;
-        let graph = knn_graph(&mut points.clone(), &options, &Monitor::new()).unwrap();
+        let graph = graph_of(points.clone(), metric, &options).unwrap();
         // Many distances are equal, so compare the distance at the last place, not the ids.
         let exact = brute_force(&points, metric, 10);
         let found: usize = (rows(&graph).iter().zip(&exact))
@@ -114,10 +119,10 @@ fn hnsw_finds_most_neighbors_at_every_precision() {
 
 #[test]
 fn vectors_too_long_for_single_precision_are_refused() {
-    let mut points = Embeddings::new(vec![1.0, 0.0, 3e19, 0.0], 2).unwrap();
-    let error = knn_graph(&mut points.clone(), &options(1, Metric::L2sq, Method::Exact), &Monitor::new());
-    assert_eq!(error.unwrap_err(), Error::point(1, PointProblem::TooLong));
-    assert!(knn_graph(&mut points, &options(1, Metric::Cosine, Method::Exact), &Monitor::new()).is_ok());
+    let points = Embeddings::new(vec![1.0, 0.0, 3e19, 0.0], 2).unwrap();
+    let error = Points::new(points.clone(), Metric::L2sq).unwrap_err();
+    assert_eq!(error, Error::point(1, PointProblem::TooLong));
+    assert!(Points::new(points, Metric::Cosine).is_ok());
 }
 
 #[test]
@@ -125,7 +130,8 @@ fn a_stopped_run_ends_with_interrupted() {
     let monitor = Monitor::new();
     monitor.stop();
     for method in [Method::Exact, Method::Hnsw] {
-        let error = knn_graph(&mut grid(2000, 4), &options(5, Metric::Cosine, method), &monitor).unwrap_err();
+        let points = Points::new(grid(2000, 4), Metric::Cosine).unwrap();
+        let error = knn_graph(&points, &options(5, method), &monitor).unwrap_err();
         assert_eq!(error, Error::Interrupted);
     }
 }

@@ -7,6 +7,9 @@ use super::ndde::{EPSILON, MAX_ITERATIONS};
 use super::transition_matrix::{KERNEL, SIGMA, kernel};
 use super::{Stage, knn_graph, ndde};
 
+/// The columns of the result beside the id.
+const OTHER_COLUMNS: [&str; 5] = ["cluster_id", "parent_id", "delta", "density", "is_peak"];
+
 pub static STAGE: Stage = Stage {
     name: "cluster_embeddings",
     description: "Cluster points by their embeddings: knn_graph, transition_matrix, ndde, tpdi and dpc_cluster in one call.",
@@ -37,6 +40,11 @@ pub static STAGE: Stage = Stage {
         let graph = knn_graph::plan(arguments, Some(STAGE.name))?;
         let (kernel, sigma) = kernel(arguments)?;
         let id = arguments.text("id")?;
+        if OTHER_COLUMNS.iter().any(|column| column.eq_ignore_ascii_case(&id)) {
+            return Err(
+                arguments.error(format!("id := '{id}' is also another column of the result; rename it in a view"))
+            );
+        }
         let transition =
             Plan::TransitionMatrix(TransitionMatrix { graph: Input::Stage(Box::new(graph)), kernel, sigma });
         let transition = Input::Stage(Box::new(transition));

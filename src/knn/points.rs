@@ -1,0 +1,97 @@
+//! Embeddings under a metric.
+
+use std::ops::Range;
+
+use ndarray::ArrayView2;
+use rayon::prelude::*;
+
+use crate::embeddings::Embeddings;
+use crate::error::{Error, PointProblem, Result};
+use crate::kernels::{dot, squared_distance};
+
+/// How far two points are apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Metric {
+    /// `1 - cos(x, y)`, never below 0.
+    #[default]
+    Cosine,
+    /// `1 - <x, y>`; below 0 for long vectors.
+    Ip,
+    /// `||x - y||^2`.
+    L2sq,
+}
+
+/// N points, with what a distance needs of each.
+#[derive(Debug, Clone)]
+pub struct Points {
+    embeddings: Embeddings,
+    metric: Metric,
+    squared_lengths: Vec<f64>,
+}
+
+impl Points {
+    /// Take embeddings under a metric. Under cosine they are scaled to length 1.
+    ///
+    /// # Errors
+    /// If a vector is zero under cosine, or too long for single precision under another metric.
+    pub fn new(mut embeddings: Embeddings, metric: Metric) -> Result<Self> {
+        if metric == Metric::Cosine {
+            embeddings.normalize()?;
+        }
+        let squared_lengths: Vec<f64> =
+            (0..embeddings.len()).into_par_iter().map(|i| dot(embeddings.row(i), embeddings.row(i))).collect();
+        // A product of two rows, and the sum of two squared lengths, must stay below f32::MAX.
+        match squared_lengths.iter().position(|&s| s > f64::from(f32::MAX) / 4.0) {
+            Some(row) => Err(Error::point(row, PointProblem::TooLong)),
+            None => Ok(Self { embeddings, metric, squared_lengths }),
+        }
+    }
+
+    /// N, the number of points.
+    pub fn len(&self) -> usize {
+        self.embeddings.len()
+    }
+
+    /// Whether there are no points.
+    pub fn is_empty(&self) -> bool {
+        self.embeddings.is_empty()
+    }
+
+    /// D, the number of dimensions.
+    pub fn dim(&self) -> usize {
+        self.embeddings.dim()
+    }
+
+    /// The metric.
+    pub fn metric(&self) -> Metric {
+        self.metric
+    }
+
+    /// The distance between a point and one of `other`: the same bits on every machine, and in
+    /// both directions.
+    pub fn distance(&self, row: usize, other: &Self, other_row: usize) -> f32 {
+        let (x, y) = (self.row(row), other.row(other_row));
+        match self.metric {
+            // Dividing by the lengths once more makes the distance of equal rows exactly 0.
+            Metric::Cosine => {
+                let lengths = (self.squared_lengths[row] * other.squared_lengths[other_row]).sqrt();
+                (1.0 - dot(x, y) / lengths).max(0.0) as f32
+            }
+            Metric::Ip => (1.0 - dot(x, y)) as f32,
+            Metric::L2sq => squared_distance(x, y) as f32,
+        }
+    }
+
+    pub(super) fn squared_lengths(&self) -> &[f64] {
+        &self.squared_lengths
+    }
+
+    pub(super) fn row(&self, row: usize) -> &[f32] {
+        self.embeddings.row(row)
+    }
+
+    pub(super) fn rows(&self, rows: Range<usize>) -> ArrayView2<'_, f32> {
+        let values = &self.embeddings.values()[rows.start * self.dim()..rows.end * self.dim()];
+        ArrayView2::from_shape((rows.len(), self.dim()), values).expect("rows of equal length")
+    }
+}
