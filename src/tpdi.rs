@@ -10,7 +10,7 @@ use crate::ndde::check_transition;
 use crate::sparse::{Matrix, matrix, row, row_units};
 
 /// How many neighbors ahead a row is asked for.
-const AHEAD: usize = 3;
+const AHEAD: usize = 6;
 
 /// The distance of every stored edge, without the self-loops. Distances are in [0, 1] and
 /// symmetric.

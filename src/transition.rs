@@ -12,7 +12,7 @@ use crate::sparse::{Matrix, ROWS, matrix, row, row_units};
 /// P of a k-NN graph.
 ///
 /// # Errors
-/// If a distance is negative (`ip` of long vectors), or the run is stopped.
+/// If a distance is negative (`ip` of vectors longer than 1), or the run is stopped.
 pub fn from_graph(graph: &KnnGraph, kernel: Kernel, monitor: &Monitor) -> Result<Matrix> {
     build(graph.len(), monitor, |i, entries| {
         let (neighbors, distances) = graph.row(i);
@@ -55,9 +55,12 @@ pub fn from_similarities(similarities: &Matrix, monitor: &Monitor) -> Result<Mat
     })
 }
 
+/// A distance this little below 0 is 0, rounded: `ip` of equal vectors of length 1.
+const ROUNDING: f64 = 1e-6;
+
 fn similarity_at(kernel: Kernel, i: usize, j: u32, distance: f64) -> Result<f64> {
-    if distance >= 0.0 && distance.is_finite() {
-        Ok(kernel.similarity(distance))
+    if distance >= -ROUNDING && distance.is_finite() {
+        Ok(kernel.similarity(distance.max(0.0)))
     } else {
         Err(value_error(i, j, "distance", distance))
     }

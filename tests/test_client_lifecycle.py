@@ -16,7 +16,7 @@ import pytest
 from conftest import EXTENSION, arrow_points, connect, create_points
 
 SLOTS = "SELECT density_peaks_slots()"
-# Far longer than a test waits: 60,000 x 256 by all pairs or an index, and a diffusion that never comes to rest.
+# Far longer than a test waits: 60,000 x 256 by all pairs or an index, and a star, whose densities swing for ever.
 LONG = {
     "exact graph": "FROM knn_graph('big', k := 80)",
     "graph to a table": "CREATE TABLE g AS FROM knn_graph('big', k := 80)",
@@ -24,7 +24,7 @@ LONG = {
     "one call": "FROM cluster_embeddings('big', k := 80)",
     "nested": "FROM ndde(transition_matrix(knn_graph('big', k := 80)))",
     "self-join": "FROM knn_graph('big', k := 80) a JOIN knn_graph('big', k := 79) b USING (src, dst)",
-    "diffusion": "FROM ndde('ring', epsilon := 1e-300, max_iterations := 1000000000)",
+    "diffusion": "FROM ndde('star', max_iterations := 1000000000)",
 }
 
 
@@ -36,8 +36,9 @@ def big():
         con.execute("CREATE TABLE big AS FROM points")
         con.unregister("points")
         con.execute("""
-            CREATE TABLE ring AS SELECT i AS src, (i + j) % 100000 AS dst, p AS probability
-            FROM range(100000) t(i), (VALUES (0, 0.3), (1, 0.7)) v(j, p)
+            CREATE TABLE star AS
+            SELECT 0 AS src, i AS dst, 1 / 50000 AS probability FROM range(1, 50001) t(i)
+            UNION ALL SELECT i, 0, 1 FROM range(1, 50001) t(i)
         """)
         create_points(con)
         yield con
@@ -109,6 +110,7 @@ def test_interrupt_of_one_connection_leaves_the_others_running(big):
     assert found == [[(300 * 80,)]]
 
 
+CHILD_ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(__file__).parent)}
 CHILD = """
 import sys, time
 import numpy as np
@@ -137,9 +139,8 @@ print(con.execute("SELECT density_peaks_slots()").fetchall(), flush=True)
 @pytest.mark.skipif(sys.platform == "win32", reason="a POSIX signal")
 @pytest.mark.parametrize("threads", [1, 2])
 def test_ctrl_c_ends_a_run_within_a_second(threads):
-    paths = os.pathsep.join([str(Path(__file__).parent), *filter(None, sys.path)])
     child = subprocess.Popen(
-        [sys.executable, "-c", CHILD, str(threads)], stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": paths}
+        [sys.executable, "-c", CHILD, str(threads)], stdout=subprocess.PIPE, text=True, env=CHILD_ENVIRONMENT
     )
     try:
         assert child.stdout.readline() == "running\n"
@@ -209,20 +210,26 @@ def test_prepared_statement_holds_no_rows_between_executions(faces):
     assert faces.execute(SLOTS).fetchall() == [(0,)]
 
 
-def test_memory_does_not_grow_from_run_to_run(faces):
-    def resident_mib():
-        return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
+GROWTH = """
+import os
+from conftest import connect, create_points
+def resident_mib():
+    return int(open("/proc/self/statm").read().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
+con = connect()
+con.execute("SET threads = 2")
+create_points(con, "many", points=4000, dim=64)
+sizes = []
+for _ in range(25):
+    con.execute("SELECT count(*) FROM knn_graph('many', k := 200)").fetchall()
+    sizes.append(resident_mib())
+print(max(sizes[-5:]) - max(sizes[:8]))
+"""
 
-    if not Path("/proc/self/statm").exists():
-        pytest.skip("reads /proc")
-    create_points(faces, "many", points=4000, dim=64)
-    query = "SELECT count(*) FROM knn_graph('many', k := 200)"
-    for _ in range(4):
-        faces.execute(query).fetchall()
-    before = resident_mib()
-    for _ in range(12):  # 6 MiB of graph and 1 MiB of embeddings each
-        faces.execute(query).fetchall()
-    assert resident_mib() - before < 30
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="reads /proc")
+def test_memory_does_not_grow_from_run_to_run():
+    grown = subprocess.run([sys.executable, "-c", GROWTH], env=CHILD_ENVIRONMENT, capture_output=True, text=True, check=True)
+    assert float(grown.stdout) < 50  # of 17 runs; one has 6 MiB of graph and 1 MiB of embeddings
 
 
 def test_read_only_database_is_clustered(tmp_path):
@@ -346,11 +353,8 @@ def test_threads_setting_bounds_the_work(big):
 
 @pytest.mark.parametrize("query", ["exact graph", "hnsw graph", "one call"])
 def test_progress_moves_and_never_goes_back(big, query):
-    big.execute("""
-        SET threads = 2; SET enable_progress_bar = true; SET enable_progress_bar_print = false; SET progress_bar_time = 0;
-        CREATE OR REPLACE VIEW half AS FROM big WHERE id < 10000
-    """)
-    thread, outcome = in_background(big, LONG[query].replace("'big'", "'half'"))
+    big.execute("SET threads = 2; SET enable_progress_bar = true; SET enable_progress_bar_print = false; SET progress_bar_time = 0")
+    thread, _ = in_background(big, LONG[query])
     seen = []
     while thread.is_alive() and len(seen) < 150:
         seen.append(big.query_progress())
@@ -360,7 +364,7 @@ def test_progress_moves_and_never_goes_back(big, query):
     big.execute("RESET enable_progress_bar")
     seen = [progress for progress in seen if progress >= 0]  # -1: nothing runs
     assert seen == sorted(seen)
-    assert max(seen) <= 100 and len(set(seen)) > 3
+    assert max(seen) <= 100 and len(set(seen)) > 2
 
 
 def test_file_says_that_it_is_for_duckdb_2_0_0_alone():
