@@ -164,10 +164,13 @@ impl EmbeddingRows {
     /// Append one row.
     ///
     /// # Errors
-    /// If it is empty, of another length than the first, or has a value that is not finite.
+    /// If it is empty or of another length than the first, or has a value that is not finite.
     pub fn push(&mut self, row: &[f32]) -> Result<(), PointProblem> {
+        if row.is_empty() {
+            return Err(PointProblem::Empty);
+        }
         let expected = *self.dim.get_or_insert(row.len());
-        if row.len() != expected || row.is_empty() {
+        if row.len() != expected {
             return Err(PointProblem::Dimensions { found: row.len(), expected });
         }
         if !row.iter().all(|x| x.is_finite()) {

@@ -72,6 +72,8 @@ pub enum PointProblem {
         /// Dimensions of the others.
         expected: usize,
     },
+    /// An embedding of no dimensions.
+    Empty,
     /// NULL where an embedding is expected.
     NullEmbedding,
     /// A row of the transition matrix that does not sum to 1.
@@ -95,6 +97,7 @@ impl PointProblem {
             Self::Dimensions { found, expected } => {
                 format!("the embedding of id {id} has {found} dimensions, others have {expected}")
             }
+            Self::Empty => format!("the embedding of id {id} is empty; leave the row out"),
             Self::NullEmbedding => format!("the embedding of id {id} is NULL or contains NULL; leave the row out"),
             Self::RowSum(sum) => {
                 format!("the probabilities of src {id} sum to {sum}, not to 1; make them with transition_matrix(...)")

@@ -56,7 +56,7 @@ pub fn ndde(transition: &Matrix, options: &NddeOptions, monitor: &Monitor) -> Re
             for (at, next) in next.iter_mut().enumerate() {
                 let places = starts[unit * ROWS + at]..starts[unit * ROWS + at + 1];
                 let terms = sources[places.clone()].iter().zip(&probabilities[places]);
-                *next = terms.map(|(&i, p)| p * density[i as usize]).sum();
+                *next = terms.fold(0.0, |sum, (&i, p)| sum + p * density[i as usize]);
             }
             Ok(())
         })?;
@@ -82,7 +82,7 @@ pub fn check_transition(transition: &Matrix) -> Result<()> {
                 return Err(Error::edge(i, j, EdgeProblem::Value { name: "probability", value, range }));
             }
         }
-        let sum: f64 = probabilities.iter().sum();
+        let sum = probabilities.iter().fold(0.0, |sum, p| sum + p);
         if (sum - 1.0).abs() > ROW_SUM_TOLERANCE {
             return Err(Error::point(i, PointProblem::RowSum(sum)));
         }

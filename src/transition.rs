@@ -17,7 +17,9 @@ pub fn from_graph(graph: &KnnGraph, kernel: Kernel, monitor: &Monitor) -> Result
     build(graph.len(), monitor, |i, entries| {
         let (neighbors, distances) = graph.row(i);
         for (&j, &distance) in neighbors.iter().zip(distances) {
-            entries.push((j, similarity_at(kernel, i, j, f64::from(distance))?));
+            // Only `ip` gives a distance below 0.
+            let range = "at least 0, so under metric 'ip' the embeddings must not be longer than 1; use 'cosine'";
+            entries.push((j, similarity_at(kernel, i, j, f64::from(distance), range)?));
         }
         Ok(())
     })
@@ -31,7 +33,7 @@ pub fn from_distances(distances: &Matrix, kernel: Kernel, monitor: &Monitor) -> 
     build(distances.rows(), monitor, |i, entries| {
         let (neighbors, distances) = row(distances, i);
         for (&j, &distance) in neighbors.iter().zip(distances) {
-            entries.push((j, similarity_at(kernel, i, j, distance)?));
+            entries.push((j, similarity_at(kernel, i, j, distance, RANGE)?));
         }
         Ok(())
     })
@@ -47,7 +49,7 @@ pub fn from_similarities(similarities: &Matrix, monitor: &Monitor) -> Result<Mat
         let (neighbors, similarities) = row(similarities, i);
         for (&j, &similarity) in neighbors.iter().zip(similarities) {
             if !(similarity >= 0.0 && similarity.is_finite()) {
-                return Err(value_error(i, j, "similarity", similarity));
+                return Err(value_error(i, j, "similarity", similarity, RANGE));
             }
             entries.push((j, similarity));
         }
@@ -58,16 +60,18 @@ pub fn from_similarities(similarities: &Matrix, monitor: &Monitor) -> Result<Mat
 /// A distance this little below 0 is 0, rounded: `ip` of equal vectors of length 1.
 const ROUNDING: f64 = 1e-6;
 
-fn similarity_at(kernel: Kernel, i: usize, j: u32, distance: f64) -> Result<f64> {
+fn similarity_at(kernel: Kernel, i: usize, j: u32, distance: f64, range: &'static str) -> Result<f64> {
     if distance >= -ROUNDING && distance.is_finite() {
         Ok(kernel.similarity(distance.max(0.0)))
     } else {
-        Err(value_error(i, j, "distance", distance))
+        Err(value_error(i, j, "distance", distance, range))
     }
 }
 
-fn value_error(i: usize, j: u32, name: &'static str, value: f64) -> Error {
-    Error::edge(i, j, EdgeProblem::Value { name, value, range: "a finite number of at least 0" })
+const RANGE: &str = "a finite number of at least 0";
+
+fn value_error(i: usize, j: u32, name: &'static str, value: f64, range: &'static str) -> Error {
+    Error::edge(i, j, EdgeProblem::Value { name, value, range })
 }
 
 /// The lengths of a unit's rows, and their entries end to end.

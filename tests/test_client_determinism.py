@@ -1,4 +1,6 @@
-"""One set of rows gives one result, to the last bit, in any order of rows, on any threads, and by any way of nesting."""
+"""One set of rows gives one result to the last bit: in any order of rows, on any threads, by any way of nesting."""
+
+from itertools import pairwise
 
 import numpy as np
 import pyarrow as pa
@@ -78,7 +80,7 @@ def test_rows_come_in_order_of_the_ids(db, stage):
     rows = db.execute(f"FROM {STAGES[stage].replace('{}', 'faces3')}").fetchall()
     if stage.startswith("knn_graph"):
         assert rows == sorted(rows, key=lambda row: (row[0], row[2]))
-        assert all((a[3], a[1]) < (b[3], b[1]) for a, b in zip(rows, rows[1:]) if a[0] == b[0])  # nearest first, then by id
+        assert all((a[3], a[1]) < (b[3], b[1]) for a, b in pairwise(rows) if a[0] == b[0])  # nearest first, then by id
     else:
         width = 2 if stage.startswith(("transition_matrix", "tpdi")) else 1
         ends = [row[:width] for row in rows]
@@ -96,7 +98,8 @@ NESTINGS = {
     "over a stored matrix": "dpc_cluster(ndde('p'), tpdi('p'))",
     "over stored densities": "dpc_cluster('r', tpdi('p'))",
     "over stored distances": "dpc_cluster(ndde('p'), 'd')",
-    "over a stored graph": "dpc_cluster(ndde(transition_matrix('g', {kernel})), tpdi(transition_matrix('g', {kernel})))",
+    "over a stored graph": """dpc_cluster(ndde(transition_matrix('g', {kernel})),
+                                          tpdi(transition_matrix('g', {kernel})))""",
     "half over a graph": "dpc_cluster(ndde(transition_matrix('g', {kernel})), tpdi('p'))",
     "all the way": """dpc_cluster(ndde(transition_matrix(knn_graph('faces2', {graph}), {kernel})),
                                   tpdi(transition_matrix(knn_graph('faces2', {graph}), {kernel})))""",
@@ -127,7 +130,9 @@ def test_every_way_of_nesting_gives_the_same_bits(db, options, ids):
         """)
         found = {way: bits(con, call.format(graph=graph, kernel=kernel)) for way, call in NESTINGS.items()}
         assert [way for way, columns in found.items() if columns != found["in one call"]] == []
-        assert con.execute("SELECT count(*) > 9 AND count(*) < 2999 FROM dpc_cluster('r', 'd') WHERE is_peak").fetchall() == [(True,)]
+        assert con.execute(
+            "SELECT count(*) > 9 AND count(*) < 2999 FROM dpc_cluster('r', 'd') WHERE is_peak"
+        ).fetchall() == [(True,)]
         stages = {
             "g": f"knn_graph('faces2', {graph})",
             "p": f"transition_matrix(knn_graph('faces2', {graph}), {kernel})",
@@ -145,7 +150,8 @@ def test_stages_with_other_arguments_are_not_shared(db):
         CREATE OR REPLACE TABLE p10 AS FROM transition_matrix(knn_graph('faces', k := 10));
         CREATE OR REPLACE TABLE p50 AS FROM transition_matrix(knn_graph('faces', k := 50));
         CREATE OR REPLACE TABLE sharp AS FROM transition_matrix(knn_graph('faces', k := 10), sigma := 0.01);
-        CREATE OR REPLACE TABLE plain AS FROM transition_matrix(knn_graph('faces', k := 10, metric := 'l2sq'), sigma := 3.0)
+        CREATE OR REPLACE TABLE plain AS
+            FROM transition_matrix(knn_graph('faces', k := 10, metric := 'l2sq'), sigma := 3.0)
     """)
     calls = {
         "p10": "transition_matrix(knn_graph('faces', k := 10))",

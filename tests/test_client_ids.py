@@ -8,6 +8,13 @@ from conftest import arrow_points, blobs, connect
 
 POINTS = 40
 
+INFINITIES = ["'-infinity'", "'infinity'"]
+
+
+def seconds(end):
+    return [f"'2024-01-01 00:00:{second}{end}'" for second in range(10, 30)]
+
+
 # Name -> the type, and distinct ids as SQL, first those at the type's ends. Fewer than POINTS is fine.
 IDS = {
     "BOOLEAN": ("BOOLEAN", ["false", "true"]),
@@ -18,8 +25,9 @@ IDS = {
     "HUGEINT": (
         "HUGEINT",
         [
-            "-170141183460469231731687303715884105728", "170141183460469231731687303715884105727", "-9223372036854775809",
-            "18446744073709551615", "18446744073709551616", "-18446744073709551616", *map(str, range(-16, 16)),
+            "-170141183460469231731687303715884105728", "170141183460469231731687303715884105727",
+            "-9223372036854775809", "18446744073709551615", "18446744073709551616", "-18446744073709551616",
+            *map(str, range(-16, 16)),
         ],
     ),
     "UTINYINT": ("UTINYINT", ["0", "255", "127", "128", *map(str, range(1, 30))]),
@@ -34,7 +42,10 @@ IDS = {
         ],
     ),
     "FLOAT": ("FLOAT", ["'-inf'", "'inf'", "'nan'", "0.0", "'1e-45'", "'-3.4e38'", *[f"{i}.5" for i in range(-9, 9)]]),
-    "DOUBLE": ("DOUBLE", ["'-inf'", "'inf'", "'nan'", "0.0", "'5e-324'", "'-1.7e308'", *[f"{i}.1" for i in range(-9, 9)]]),
+    "DOUBLE": (
+        "DOUBLE",
+        ["'-inf'", "'inf'", "'nan'", "0.0", "'5e-324'", "'-1.7e308'", *[f"{i}.1" for i in range(-9, 9)]],
+    ),
     "DECIMAL(4, 1)": ("DECIMAL(4, 1)", ["-999.9", "999.9", "0.0", *[f"{i}.5" for i in range(-9, 9)]]),
     "DECIMAL(9, 4)": ("DECIMAL(9, 4)", ["-99999.9999", "99999.9999", *[f"{i}.5" for i in range(-9, 9)]]),
     "DECIMAL(18, 3)": ("DECIMAL(18, 3)", ["-999999999999999.999", "0.001", *[f"{i}.5" for i in range(-9, 9)]]),
@@ -50,40 +61,59 @@ IDS = {
     "VARCHAR": (
         "VARCHAR",
         [
-            "''", "' '", "'a'", "'A'", "'Ä'", "'ä'", "'\u00e9'", "'e\u0301'", "'日本'", "'😀'", "'\uffff'", "'a''b'", "'a\"b'", "'a' || chr(0)",
-            "'a' || chr(0) || 'b'", "chr(0)", "chr(10)", "repeat('x', 5000)", "repeat('x', 5000) || 'y'", "'exactly12byt'",
-            "'exactly13byte'", "'10'", "'9'", "'null'", "'density_peaks'",
+            "''", "' '", "'a'", "'A'", "'Ä'", "'ä'", "'\u00e9'", "'e\u0301'", "'日本'", "'😀'", "'\uffff'", "'a''b'",
+            "'a\"b'", "'a' || chr(0)", "'a' || chr(0) || 'b'", "chr(0)", "chr(10)", "repeat('x', 5000)",
+            "repeat('x', 5000) || 'y'",
+            "'exactly12byt'", "'exactly13byte'", "'10'", "'9'", "'null'", "'density_peaks'",
         ],
     ),
-    "BLOB": ("BLOB", ["''", r"'\x00'", r"'\x00\x00'", r"'\xFF'", r"'\x80abc'", "'abc'", "'abcd'", "'abcdefghijklmnopqrst'"]),
+    "BLOB": (
+        "BLOB",
+        ["''", r"'\x00'", r"'\x00\x00'", r"'\xFF'", r"'\x80abc'", "'abc'", "'abcd'", "'abcdefghijklmnopqrst'"],
+    ),
     "BIT": ("BIT", ["'0'", "'1'", "'00'", "'01'", "'10'", "'0000000000000000000001'", "'1' || repeat('0', 99)"]),
-    "DATE": ("DATE", ["'-infinity'", "'infinity'", "'0044-03-15 (BC)'", "'9999-12-31'", *[f"'2024-02-{i:02}'" for i in range(1, 30)]]),
-    "TIME": ("TIME", ["'00:00:00'", "'23:59:59.999999'", "'24:00:00'", *[f"'12:{i}:00.000001'" for i in range(10, 30)]]),
+    "DATE": (
+        "DATE",
+        ["'-infinity'", "'infinity'", "'0044-03-15 (BC)'", "'9999-12-31'", *[f"'2024-02-{d}'" for d in range(10, 30)]],
+    ),
+    "TIME": (
+        "TIME",
+        ["'00:00:00'", "'23:59:59.999999'", "'24:00:00'", *[f"'12:{i}:00.000001'" for i in range(10, 30)]],
+    ),
     "TIME_NS": ("TIME_NS", ["'00:00:00'", "'23:59:59.999999999'", *[f"'12:{i}:00.000000001'" for i in range(10, 30)]]),
     "TIMETZ": (
         "TIMETZ",
-        ["'00:00:00+15:59'", "'23:59:59.999999-15:59'", "'12:00:00+00'", "'13:00:00+01'", "'11:00:00-01'", "'12:00:00+05:30'"],
+        [
+            "'00:00:00+15:59'", "'23:59:59.999999-15:59'", "'12:00:00+00'", "'13:00:00+01'", "'11:00:00-01'",
+            "'12:00:00+05:30'",
+        ],
     ),
-    "TIMESTAMP": ("TIMESTAMP", ["'-infinity'", "'infinity'", "'1969-12-31 23:59:59.999999'", *[f"'2024-01-01 00:00:{i}'" for i in range(10, 30)]]),
-    "TIMESTAMP_S": ("TIMESTAMP_S", ["'-infinity'", "'infinity'", "'1969-12-31 23:59:59'", *[f"'2024-01-01 00:00:{i}'" for i in range(10, 30)]]),
-    "TIMESTAMP_MS": ("TIMESTAMP_MS", ["'-infinity'", "'infinity'", "'1969-12-31 23:59:59.999'", *[f"'2024-01-01 00:00:{i}.5'" for i in range(10, 30)]]),
-    "TIMESTAMP_NS": ("TIMESTAMP_NS", ["'-infinity'", "'infinity'", "'1969-12-31 23:59:59.999999999'", *[f"'2024-01-01 00:00:{i}.000000001'" for i in range(10, 30)]]),
-    "TIMESTAMPTZ": ("TIMESTAMPTZ", ["'-infinity'", "'infinity'", "'1969-12-31 23:59:59.999999+00'", *[f"'2024-01-01 00:00:{i}+00'" for i in range(10, 30)]]),
+    "TIMESTAMP": ("TIMESTAMP", [*INFINITIES, "'1969-12-31 23:59:59.999999'", *seconds("")]),
+    "TIMESTAMP_S": ("TIMESTAMP_S", [*INFINITIES, "'1969-12-31 23:59:59'", *seconds("")]),
+    "TIMESTAMP_MS": ("TIMESTAMP_MS", [*INFINITIES, "'1969-12-31 23:59:59.999'", *seconds(".5")]),
+    "TIMESTAMP_NS": ("TIMESTAMP_NS", [*INFINITIES, "'1969-12-31 23:59:59.999999999'", *seconds(".000000001")]),
+    "TIMESTAMPTZ": ("TIMESTAMPTZ", [*INFINITIES, "'1969-12-31 23:59:59.999999+00'", *seconds("+00")]),
     "INTERVAL": (
         "INTERVAL",
-        ["'0 days'", "'1 month'", "'31 days'", "'1 day'", "'25 hours'", "'-1 day'", "'-1 month'", "'1 microsecond'", "'1000 years'"],
+        [
+            "'0 days'", "'1 month'", "'31 days'", "'1 day'", "'25 hours'", "'-1 day'", "'-1 month'",
+            "'1 microsecond'", "'1000 years'",
+        ],
     ),
     "ENUM": ("ENUM('z', 'y', 'x', 'a', 'b', 'c')", ["'a'", "'z'", "'b'", "'y'", "'c'", "'x'"]),
     "STRUCT": (
         "STRUCT(a INTEGER, b VARCHAR)",
-        ["{'a': 1, 'b': 'x'}", "{'a': 1, 'b': NULL}", "{'a': NULL, 'b': NULL}", "{'a': -1, 'b': 'z'}", "{'a': 1, 'b': ''}"],
+        ["{'a': 1, 'b': 'x'}", "{'a': 1, 'b': NULL}", "{'a': NULL, 'b': NULL}", "{'a': -1, 'b': ''}"],
     ),
     "STRUCT of one byte": ("STRUCT(a TINYINT)", ["{'a': 1}", "{'a': -1}", "{'a': NULL}", "{'a': 127}"]),
-    "LIST": ("INTEGER[]", ["[]", "[1]", "[1, 2]", "[NULL]", "[-1, 5]", "[1, NULL]", "[NULL, 1]", "range(100)::INTEGER[]"]),
+    "LIST": ("INTEGER[]", ["[]", "[1]", "[1, 2]", "[NULL]", "[-1, 5]", "[1, NULL]", "[NULL, 1]", "range(100)"]),
     "LIST of VARCHAR": ("VARCHAR[]", ["[]", "['']", "['a', 'b']", "['ab']", "[NULL]", "['a']", "[repeat('q', 300)]"]),
     "ARRAY": ("INTEGER[2]", ["[1, 2]", "[2, 1]", "[-1, 5]", "[0, NULL]", "[NULL, 0]"]),
     "ARRAY of bytes": ("TINYINT[2]", ["[1, 2]", "[2, 1]", "[-1, 5]", "[0, NULL]"]),
-    "MAP": ("MAP(VARCHAR, INTEGER)", ["MAP {}", "MAP {'a': 1}", "MAP {'a': 2}", "MAP {'b': 0}", "MAP {'a': 1, 'b': 0}"]),
+    "MAP": (
+        "MAP(VARCHAR, INTEGER)",
+        ["MAP {}", "MAP {'a': 1}", "MAP {'a': 2}", "MAP {'b': 0}", "MAP {'a': 1, 'b': 0}"],
+    ),
     "UNION": ("UNION(number INTEGER, word VARCHAR)", ["1", "-1", "'a'", "''", "200"]),
     "nested": (
         "STRUCT(a STRUCT(b INTEGER[], c DATE)[])",
@@ -118,7 +148,8 @@ def create_keyed(con, sql_type, ids) -> None:
     con.execute(f"""
         CREATE OR REPLACE TABLE keys AS SELECT place, key, row_number() OVER (ORDER BY key) - 1 AS number
         FROM (VALUES {values}) t(place, key);
-        CREATE OR REPLACE TABLE faces AS SELECT key AS id, embedding FROM keys JOIN points ON number = points.id ORDER BY place;
+        CREATE OR REPLACE TABLE faces AS
+            SELECT key AS id, embedding FROM keys JOIN points ON number = points.id ORDER BY place;
         CREATE OR REPLACE TABLE numbered AS SELECT number AS id, embedding FROM keys JOIN points ON number = points.id
     """)
     con.unregister("points")
@@ -131,7 +162,8 @@ STAGES = {
     "ndde": ("ndde(transition_matrix(knn_graph('{}', k := 3)))", ["id"]),
     "tpdi": ("tpdi(transition_matrix(knn_graph('{}', k := 3)))", ["src", "dst"]),
     "dpc_cluster": (
-        "dpc_cluster(ndde(transition_matrix(knn_graph('{}', k := 3))), tpdi(transition_matrix(knn_graph('{}', k := 3))))",
+        """dpc_cluster(ndde(transition_matrix(knn_graph('{}', k := 3))),
+                       tpdi(transition_matrix(knn_graph('{}', k := 3))))""",
         ["id", "parent_id"],
     ),
     "cluster_embeddings": ("cluster_embeddings('{}', k := 3)", ["id", "parent_id"]),
@@ -186,7 +218,9 @@ def test_results_join_with_the_table_they_come_from(db, name):
     sql_type, ids = IDS[name]
     create_keyed(db, sql_type, list(ids))
     (count,) = db.execute("SELECT count(*) FROM faces").fetchall()
-    assert db.execute("SELECT count(*) FROM faces JOIN cluster_embeddings('faces', k := 3) USING (id)").fetchall() == [count]
+    assert db.execute("SELECT count(*) FROM faces JOIN cluster_embeddings('faces', k := 3) USING (id)").fetchall() == [
+        count
+    ]
 
 
 @pytest.mark.parametrize("name", IDS)
@@ -196,7 +230,9 @@ def test_duplicate_and_null_ids_of_any_type_are_refused(db, name):
     db.execute("CREATE OR REPLACE TABLE twice AS FROM faces UNION ALL (FROM faces LIMIT 1)")
     with pytest.raises(duckdb.InvalidInputException, match="occurs more than once"):
         db.execute("FROM cluster_embeddings('twice')")
-    db.execute(f"CREATE OR REPLACE TABLE no_id AS FROM faces UNION ALL (SELECT NULL::{sql_type}, embedding FROM faces LIMIT 2)")
+    db.execute(
+        f"CREATE OR REPLACE TABLE no_id AS FROM faces UNION ALL (SELECT NULL::{sql_type}, embedding FROM faces LIMIT 2)"
+    )
     with pytest.raises(duckdb.InvalidInputException, match="2 rows have a NULL id"):
         db.execute("FROM cluster_embeddings('no_id')")
 
@@ -220,24 +256,35 @@ def test_ids_that_duckdb_groups_as_one_are_duplicates(db, equal):
 
 
 def test_text_ids_order_by_their_bytes_whatever_the_collation(db):
-    db.execute("CREATE OR REPLACE TABLE words AS SELECT unnest(['b', 'A', 'a', 'B']) AS id, [1.0, 2.0]::FLOAT[2] AS embedding")
+    db.execute(
+        "CREATE OR REPLACE TABLE words AS SELECT unnest(['b', 'A', 'a', 'B']) AS id, [1.0, 2.0]::FLOAT[2] AS embedding"
+    )
     plain = db.execute("SELECT id FROM cluster_embeddings('words')").fetchall()
     assert plain == [("A",), ("B",), ("a",), ("b",)]
-    db.execute("CREATE OR REPLACE TABLE nocase(id VARCHAR COLLATE NOCASE, embedding DOUBLE[]); INSERT INTO nocase FROM words")
+    db.execute(
+        "CREATE OR REPLACE TABLE nocase(id VARCHAR COLLATE NOCASE, embedding DOUBLE[]); INSERT INTO nocase FROM words"
+    )
     assert sorted(db.execute("SELECT id FROM cluster_embeddings('nocase')").fetchall()) == plain
 
 
 def test_many_ids_of_a_slow_type_are_not_mixed_up(db):
     """More rows than a vector has, from several threads, of types whose values are kept as they are."""
     db.execute("SET threads = 2")
-    for key in ("{'a': i, 'b': i::VARCHAR}", "[i, i + 1]", "(i / 4)::DOUBLE", "to_hours(i::INTEGER)", "i::DECIMAL(12, 3)"):
+    for key in (
+        "{'a': i, 'b': i::VARCHAR}",
+        "[i, i + 1]",
+        "(i / 4)::DOUBLE",
+        "to_hours(i::INTEGER)",
+        "i::DECIMAL(12, 3)",
+    ):
         db.execute(f"""
             CREATE OR REPLACE TABLE many AS SELECT {key} AS id, [cos(i), sin(i)] AS embedding, i FROM range(20000) t(i);
             CREATE OR REPLACE TABLE plain AS SELECT i AS id, embedding FROM many;
             CREATE OR REPLACE TABLE edges AS SELECT a.id AS src, b.id AS dst, 0.25 + (a.i % 7) / 10 AS similarity
                 FROM many a JOIN many b ON b.i = (a.i * 7 + 1) % 20000 AND a.i <> b.i;
-            CREATE OR REPLACE TABLE plain_edges AS SELECT i AS src, (i * 7 + 1) % 20000 AS dst, 0.25 + (i % 7) / 10 AS similarity
-                FROM many WHERE i <> (i * 7 + 1) % 20000
+            CREATE OR REPLACE TABLE plain_edges AS
+                SELECT i AS src, (i * 7 + 1) % 20000 AS dst, 0.25 + (i % 7) / 10 AS similarity
+                FROM many WHERE src <> dst
         """)
         wrong = db.execute("""
             SELECT count(*) FROM ndde(transition_matrix('edges')) a JOIN many ON many.id = a.id
@@ -258,4 +305,7 @@ def test_ids_survive_a_restart_and_a_file(tmp_path, db):
     create_keyed(db, "UUID", list(IDS["UUID"][1]))
     db.execute(f"COPY (FROM cluster_embeddings('faces', k := 3)) TO '{path}'")
     with connect() as other:
-        assert other.execute(f"SELECT id FROM '{path}'").fetchall() == db.execute("SELECT id FROM faces ORDER BY id").fetchall()
+        assert (
+            other.execute(f"SELECT id FROM '{path}'").fetchall()
+            == db.execute("SELECT id FROM faces ORDER BY id").fetchall()
+        )

@@ -63,8 +63,8 @@ def assert_idle():
     """No thread of this process works on."""
     time.sleep(0.05)
     before = time.process_time()
-    time.sleep(0.25)
-    assert time.process_time() - before < 0.1
+    time.sleep(0.15)
+    assert time.process_time() - before < 0.06
 
 
 @pytest.mark.parametrize("query", LONG)
@@ -72,7 +72,7 @@ def assert_idle():
 def test_interrupt_ends_a_run_within_a_second(big, query, threads):
     big.execute(f"SET threads = {threads}")
     thread, outcome = in_background(big, LONG[query])
-    time.sleep(0.4)
+    time.sleep(0.3)
     assert thread.is_alive(), "the query is not long enough to be interrupted"
     started = time.monotonic()
     big.interrupt()
@@ -101,7 +101,9 @@ def test_interrupt_of_one_connection_leaves_the_others_running(big):
     big.execute("SET threads = 2")
     stopped, running = big.cursor(), big.cursor()
     thread, outcome = in_background(stopped, LONG["exact graph"])
-    other, found = in_background(running, "SELECT count(*) FROM (FROM big LIMIT 6000) b, knn_graph('faces') g WHERE b.id = g.src")
+    other, found = in_background(
+        running, "SELECT count(*) FROM (FROM big LIMIT 6000) b, knn_graph('faces') g WHERE b.id = g.src"
+    )
     time.sleep(0.3)
     stopped.interrupt()
     thread.join()
@@ -228,7 +230,9 @@ print(max(sizes[-5:]) - max(sizes[:8]))
 
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="reads /proc")
 def test_memory_does_not_grow_from_run_to_run():
-    grown = subprocess.run([sys.executable, "-c", GROWTH], env=CHILD_ENVIRONMENT, capture_output=True, text=True, check=True)
+    grown = subprocess.run(
+        [sys.executable, "-c", GROWTH], env=CHILD_ENVIRONMENT, capture_output=True, text=True, check=True
+    )
     assert float(grown.stdout) < 50  # of 17 runs; one has 6 MiB of graph and 1 MiB of embeddings
 
 
@@ -255,7 +259,9 @@ def test_database_file_opens_again_in_the_same_process(tmp_path):
                     con.execute("FROM cluster_embeddings('faces', id := 'nope')")
                 sizes.append(con.execute("SELECT count(*) FROM clusters").fetchall())
         # Not left locked either: another process can open it.
-        subprocess.run([sys.executable, "-c", f"import duckdb; duckdb.connect({path!r}).execute('FROM clusters')"], check=True)
+        subprocess.run(
+            [sys.executable, "-c", f"import duckdb; duckdb.connect({path!r}).execute('FROM clusters')"], check=True
+        )
 
     path, sizes = str(tmp_path / "faces.db"), []
     thread = threading.Thread(target=use_again, daemon=True)
@@ -269,7 +275,7 @@ def test_results_persist_where_the_extension_is_not_loaded(tmp_path):
     path = str(tmp_path / "faces.db")
     with connect(path) as con:
         create_points(con)
-        con.execute("CREATE TABLE clusters AS FROM cluster_embeddings('faces'); CREATE VIEW v AS FROM cluster_embeddings('faces')")
+        con.execute("CREATE VIEW v AS FROM cluster_embeddings('faces'); CREATE TABLE clusters AS FROM v")
     with duckdb.connect(path) as plain:
         assert plain.execute("SELECT count(*) FROM clusters").fetchall() == [(300,)]
         with pytest.raises(duckdb.CatalogException, match="cluster_embeddings"):
@@ -282,7 +288,10 @@ def test_loading_twice_and_in_two_databases_is_harmless(faces):
     faces.execute(f"LOAD '{EXTENSION}'")
     with connect() as other:
         create_points(other)
-        assert other.execute("FROM cluster_embeddings('faces')").fetchall() == faces.execute("FROM cluster_embeddings('faces')").fetchall()
+        assert (
+            other.execute("FROM cluster_embeddings('faces')").fetchall()
+            == faces.execute("FROM cluster_embeddings('faces')").fetchall()
+        )
 
 
 def test_cursors_in_many_threads_get_their_own_results(faces):
@@ -353,10 +362,13 @@ def test_threads_setting_bounds_the_work(big):
 
 @pytest.mark.parametrize("query", ["exact graph", "hnsw graph", "one call"])
 def test_progress_moves_and_never_goes_back(big, query):
-    big.execute("SET threads = 2; SET enable_progress_bar = true; SET enable_progress_bar_print = false; SET progress_bar_time = 0")
+    big.execute(
+        "SET threads = 2; SET enable_progress_bar = true; SET enable_progress_bar_print = false;"
+        "SET progress_bar_time = 0"
+    )
     thread, _ = in_background(big, LONG[query])
     seen = []
-    while thread.is_alive() and len(seen) < 150:
+    while thread.is_alive() and len(set(seen)) < 5 and len(seen) < 300:
         seen.append(big.query_progress())
         time.sleep(0.01)
     big.interrupt()

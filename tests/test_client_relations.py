@@ -33,7 +33,10 @@ NAMED = {
     "a table by database and schema": ("SELECT 1", "memory.main.faces"),
     "a table of another schema": ("CREATE SCHEMA lab; CREATE TABLE lab.f AS FROM faces", "lab.f"),
     "a table of the schema in use": ("CREATE SCHEMA lab; CREATE TABLE lab.f AS FROM faces; USE lab", "f"),
-    "a table on the search path": ("CREATE SCHEMA lab; CREATE TABLE lab.f AS FROM faces; SET search_path = 'main,lab'", "f"),
+    "a table on the search path": (
+        "CREATE SCHEMA lab; CREATE TABLE lab.f AS FROM faces; SET search_path = 'main,lab'",
+        "f",
+    ),
     "a temp table": ("CREATE TEMP TABLE f AS FROM faces", "f"),
     "a temp table before a table": ("CREATE TABLE f AS FROM faces LIMIT 9; CREATE TEMP TABLE f AS FROM faces", "f"),
     "a view": ("CREATE VIEW f AS FROM faces", "f"),
@@ -163,8 +166,8 @@ def test_results_go_to_data_frames(faces, expected):
 
 
 ODD_NAMES = [
-    'my "odd" table', "it's", "faces; DROP TABLE faces; --", "'); DROP TABLE faces; --", "a.b", "select", "Ünï ☃", "a\nb", "1",
-    " ", "{}", "%s", "$1", "x" * 500,
+    'my "odd" table', "it's", "faces; DROP TABLE faces; --", "'); DROP TABLE faces; --", "a.b", "select", "Ünï ☃",
+    "a\nb", "1", " ", "{}", "%s", "$1", "x" * 500,
 ]  # fmt: skip
 
 
@@ -204,9 +207,9 @@ def test_text_that_is_no_name_is_an_unknown_table(faces, name):
 @pytest.mark.parametrize(
     "name",
     [
-        "i", "s", "n", "i0", "i1", "src", "dst", "id", "density", "embedding", "distance", "stage", "density_peaks_stage",
-        "density_peaks_relation", "density_peaks_checked", "density_peaks_source", "density_peaks_sink", "query",
-        "query_table", "knn_graph", "cluster_embeddings",
+        "i", "s", "n", "i0", "i1", "src", "dst", "id", "density", "embedding", "distance", "stage",
+        "density_peaks_stage", "density_peaks_relation", "density_peaks_checked", "density_peaks_source",
+        "density_peaks_sink", "query", "query_table", "knn_graph", "cluster_embeddings",
     ],
 )  # fmt: skip
 def test_relation_may_have_a_name_that_the_extension_uses(faces, expected, name):
@@ -272,15 +275,17 @@ def test_other_columns_and_their_order_do_not_matter(faces, expected):
     faces.execute("""
         CREATE TABLE f AS SELECT
             {'a': 1, 'b': [2, 3]} AS nested, 'x'::BLOB AS bytes, MAP {'k': 1} AS pairs, [[1], NULL] AS lists, embedding,
-            NULL AS nothing, uuid() AS other, id, current_timestamp AS at, 'ID2' AS "id 2", id::VARCHAR AS src, [1.5] AS dst,
-            {'id': 5} AS density_peaks_relation, 1 AS n, 2 AS s, true AS density_peaks_checked
+            NULL AS nothing, uuid() AS other, id, current_timestamp AS at, 'ID2' AS "id 2", id::VARCHAR AS src,
+            [1.5] AS dst, {'id': 5} AS density_peaks_relation, 1 AS n, 2 AS s, true AS density_peaks_checked
         FROM faces
     """)
     assert clusters(faces, "f") == expected
 
 
 def test_other_columns_of_the_stages_tables_do_not_matter(faces, expected):
-    other = "{'a': 1} AS nested, 'x' AS n, 1 AS i, NULL AS s, false AS density_peaks_checked, 3 AS density_peaks_relation"
+    other = (
+        "{'a': 1} AS nested, 'x' AS n, 1 AS i, NULL AS s, false AS density_peaks_checked, 3 AS density_peaks_relation"
+    )
     faces.execute(f"""
         CREATE TABLE g AS SELECT {other}, 'y' AS id, * FROM knn_graph('faces', k := {K});
         CREATE TABLE p AS SELECT {other}, [1] AS distance, * FROM transition_matrix('g');
@@ -301,7 +306,8 @@ def test_distance_column_beside_a_similarity_is_not_read(faces, expected, unused
 
 @pytest.mark.parametrize("unused", ["'near'", "{'a': 1}", "[1.5]", "NULL", "true"])
 def test_similarity_column_is_not_read_by_the_kernel_of_the_distance(faces, unused):
-    faces.execute(f"CREATE TABLE g AS FROM knn_graph('faces', k := {K}); CREATE TABLE wide AS SELECT *, {unused} AS similarity FROM g")
+    faces.execute(f"CREATE TABLE g AS FROM knn_graph('faces', k := {K})")
+    faces.execute(f"CREATE TABLE wide AS SELECT *, {unused} AS similarity FROM g")
     p = faces.execute("FROM transition_matrix('wide', kernel := 'exp')").fetchall()
     assert p == faces.execute("FROM transition_matrix('g', kernel := 'exp')").fetchall()
 
@@ -312,7 +318,9 @@ def test_embeddings_may_be(faces, expected, type):
     assert clusters(faces, "f") == expected
 
 
-@pytest.mark.parametrize("expression", ["embedding", "list_transform(embedding, lambda x: x)", "[x FOR x IN embedding]"])
+@pytest.mark.parametrize(
+    "expression", ["embedding", "list_transform(embedding, lambda x: x)", "[x FOR x IN embedding]"]
+)
 def test_embeddings_may_be_computed(faces, expected, expression):
     faces.execute(f"CREATE VIEW f AS SELECT id, {expression} AS embedding FROM faces")
     assert clusters(faces, "f") == expected
@@ -321,13 +329,19 @@ def test_embeddings_may_be_computed(faces, expected, expression):
 @pytest.mark.parametrize("rows", [1, 2, 2047, 2048, 2049, 4097, 122_880, 122_881])
 def test_relation_of_any_number_of_rows_is_read_whole(con, rows):
     # On a circle, so that k = 2 is cheap to check: neighbors are the ids before and after.
-    con.execute(f"CREATE VIEW circle AS SELECT i AS id, [cos(i * 1e-4), sin(i * 1e-4)] AS embedding FROM range({rows}) t(i)")
-    con.execute("CREATE TABLE g AS SELECT i AS src, (i + 1) % $n AS dst, 0.5 AS similarity FROM range($n) t(i)", {"n": rows})
+    con.execute(
+        f"CREATE VIEW circle AS SELECT i AS id, [cos(i * 1e-4), sin(i * 1e-4)] AS embedding FROM range({rows}) t(i)"
+    )
+    con.execute(
+        "CREATE TABLE g AS SELECT i AS src, (i + 1) % $n AS dst, 0.5 AS similarity FROM range($n) t(i)", {"n": rows}
+    )
     if rows <= 5000:
         nearest = con.execute("SELECT count(*), count(DISTINCT src) FROM knn_graph('circle', k := 1)").fetchone()
         assert nearest == (rows if rows > 1 else 0,) * 2
     if rows > 1:
-        found = con.execute("SELECT count(*), count(DISTINCT src), min(src), max(src), sum(probability) FROM transition_matrix('g')")
+        found = con.execute(
+            "SELECT count(*), count(DISTINCT src), min(src), max(src), sum(probability) FROM transition_matrix('g')"
+        )
         assert found.fetchone() == (2 * rows, rows, 0, rows - 1, pytest.approx(rows))
 
 
@@ -343,7 +357,9 @@ def test_dictionary_and_constant_vectors_are_read_right(faces):
     assert len(want) == 3600
     odd = faces.execute("CREATE TABLE odd AS FROM thrice WHERE id % 2 = 1; FROM knn_graph('odd', k := 4)").fetchall()
     assert faces.execute("FROM knn_graph('joined', k := 4)").fetchall() == odd
-    assert faces.execute("SELECT max(abs(distance)), min(dst), max(rank) FROM knn_graph('equal', k := 3)").fetchone() == (0, 0, 3)
+    assert faces.execute(
+        "SELECT max(abs(distance)), min(dst), max(rank) FROM knn_graph('equal', k := 3)"
+    ).fetchone() == (0, 0, 3)
 
 
 def test_queries_may_come_from_another_relation(faces):

@@ -132,9 +132,8 @@ impl Fields<'_> {
         let (distance, similarity) = (self.find("distance"), self.find("similarity"));
         match (kernel, distance.is_some(), similarity.is_some()) {
             (_, false, false) => Err(self.missing("neither column \"distance\" nor \"similarity\"", "")),
-            (KernelName::Exp, false, true) => {
-                Err(self.missing("no column \"distance\"", "kernel := 'exp' is of the distance; use 'linear'"))
-            }
+            (KernelName::Exp, false, true) => Err(self
+                .missing("no column \"distance\"", "kernel := 'exp' needs distances; use 'linear' for similarities")),
             (KernelName::Exp, ..) | (_, true, false) => self.number("distance").map(|()| false),
             (_, _, true) => self.number("similarity").map(|()| true),
         }

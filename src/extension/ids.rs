@@ -200,11 +200,18 @@ impl IdType {
             Storage::Blob => (ids.cast_ref::<BlobValue>()?.reader()?.iter().enumerate())
                 .try_for_each(|(row, id)| each(row, id.map(Key::Bytes))),
             Storage::Other => {
-                let ids = ids.reader()?;
-                (sort_keys.cast_ref::<BlobValue>()?.reader()?.iter().enumerate()).try_for_each(|(row, key)| {
-                    let id = if ids.is_null(row)? { None } else { key };
-                    each(row, id.map(Key::Bytes))
-                })
+                // DuckDB gives a short key as a number, whose bytes it is.
+                if sort_keys.logical_type().id()? == LogicalTypeID::BigInt {
+                    let keys = sort_keys.cast_ref::<i64>()?.reader()?;
+                    return keys.iter().enumerate().try_for_each(|(row, key)| {
+                        let key = key.filter(|_| !is_null(ids, row)).map(|key| key.to_be_bytes());
+                        each(row, key.as_ref().map(|key| Key::Bytes(key)))
+                    });
+                }
+                let keys = sort_keys.cast_ref::<BlobValue>()?.reader()?;
+                keys.iter()
+                    .enumerate()
+                    .try_for_each(|(row, key)| each(row, key.filter(|_| !is_null(ids, row)).map(Key::Bytes)))
             }
         }
     }
@@ -223,6 +230,11 @@ impl IdType {
         };
         IdColumn { keys, values: Vec::new() }
     }
+}
+
+/// A sort key is never NULL, not even that of NULL.
+fn is_null(ids: &Vector<'_, Unknown>, row: usize) -> bool {
+    ids.reader().and_then(|ids| ids.is_null(row)).unwrap_or(true)
 }
 
 #[derive(Debug)]

@@ -21,12 +21,12 @@ impl Limits {
     }
 
     /// Refuse to read on once the rows alone exceed the limit.
-    pub fn check_collected(&self, function: &str, bytes: u64) -> Result<()> {
+    pub fn check_collected(&self, label: &str, bytes: u64) -> Result<()> {
         if bytes <= self.memory {
             return Ok(());
         }
         Err(invalid(format!(
-            "{function}: the rows read so far already take {}, more than memory_limit ({}); read fewer rows, or SET memory_limit",
+            "{label}: the rows read so far already take {}, more than memory_limit ({}); read fewer rows, or raise memory_limit",
             bytes_text(bytes),
             bytes_text(self.memory)
         )))

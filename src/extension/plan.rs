@@ -191,30 +191,50 @@ impl Arguments<'_> {
         if value.is_null()? { Err(self.error(format!("{name} must not be NULL"))) } else { Ok(value) }
     }
 
-    /// The name of a relation or column, or a choice.
-    pub fn text(&self, name: &str) -> Result<String> {
-        self.optional_text(name)?.ok_or_else(|| self.error(format!("{name} must not be NULL")))
+    /// The plan, where a stage was given.
+    fn stage_given(&self, value: &Value) -> Result<Option<Plan>> {
+        let logical_type = value.logical_type()?;
+        if logical_type.id()? != LogicalTypeID::Varchar || logical_type.name()? != TYPE_NAME {
+            return Ok(None);
+        }
+        value.get::<String>()?.map(|json| Plan::from_json(&json)).transpose()
     }
 
-    /// Likewise, `None` for NULL.
-    pub fn optional_text(&self, name: &str) -> Result<Option<String>> {
+    /// An error about an argument: what it must be, and what it is.
+    fn must_be(&self, name: &str, what: &str, value: &Value) -> duckdb_neo::Error {
+        match self.stage_given(value) {
+            Ok(Some(plan)) => self.error(format!("{name} must be {what}, not {}(...)", plan.name())),
+            _ if value.logical_type().and_then(|t| t.id()).is_ok_and(|id| id == LogicalTypeID::Varchar) => {
+                self.error(format!("{name} must be {what}, got '{value}'"))
+            }
+            _ => self.error(format!("{name} must be {what}, got {value}")),
+        }
+    }
+
+    /// The name of a column.
+    pub fn text(&self, name: &str) -> Result<String> {
+        self.text_of(name, "a text", self.required(name)?)
+    }
+
+    /// The name of a relation; `None` for NULL.
+    pub fn relation(&self, name: &str) -> Result<Option<String>> {
         let value = self.value(name)?;
+        let what = "the name of a relation with one row a point";
         if value.is_null()? {
             return Ok(None);
         }
-        let logical_type = value.logical_type()?;
-        if logical_type.id()? != LogicalTypeID::Varchar {
-            let (found, value) = (logical_type.to_text()?, value.to_string());
-            return Err(self.error(format!("{name} must be a text, got {value} of type {found}")));
+        match self.stage_given(value)? {
+            None => self.text_of(name, what, value).map(Some),
+            Some(plan) => Err(self.error(format!("{name} takes {what}, not {}(...)", plan.name()))),
         }
-        if logical_type.name()? == TYPE_NAME {
-            let plan = Plan::from_json(&value.get::<String>()?.unwrap_or_default())?;
-            let found = plan.name();
-            return Err(
-                self.error(format!("{name} takes the name of a relation with one row a point, not {found}(...)"))
-            );
-        }
-        value.get()
+    }
+
+    fn text_of(&self, name: &str, what: &str, value: &Value) -> Result<String> {
+        let text = match value.logical_type()?.id()? {
+            LogicalTypeID::Varchar if self.stage_given(value)?.is_none() => value.get::<String>()?,
+            _ => None,
+        };
+        text.ok_or_else(|| self.must_be(name, what, value))
     }
 
     /// A finite number.
@@ -225,44 +245,39 @@ impl Arguments<'_> {
             _ => value.cast(self.context, &f64::logical_type(self.context)?).ok(),
         };
         let number = number.map(|value| value.get::<f64>()).transpose()?.flatten();
-        number.ok_or_else(|| self.error(format!("{name} must be a number, got {value}")))
+        number.ok_or_else(|| self.must_be(name, "a number", value))
     }
 
-    /// A whole number of at least `least`.
+    /// A whole number of at least `least`, and at most what 32 bits hold.
     pub fn count(&self, name: &str, least: usize) -> Result<usize> {
-        let number = self.number(name)?;
-        if number.fract() != 0.0 || number.is_infinite() || number < least as f64 || number > u32::MAX as f64 {
-            let value = self.required(name)?;
-            return Err(self.error(format!("{name} must be a whole number of at least {least}, got {value}")));
+        let (number, value) = (self.number(name)?, self.required(name)?);
+        if number.fract() != 0.0 || !number.is_finite() || number < least as f64 {
+            return Err(self.must_be(name, &format!("a whole number of at least {least}"), value));
+        }
+        if number > f64::from(u32::MAX) {
+            return Err(self.must_be(name, &format!("at most {}", u32::MAX), value));
         }
         Ok(number as usize)
     }
 
     /// One of a list of names.
     pub fn choice<T: Copy>(&self, name: &str, choices: &[(&str, T)]) -> Result<T> {
-        let text = self.text(name)?;
+        let names: Vec<String> = choices.iter().map(|choice| format!("'{}'", choice.0)).collect();
+        let what = format!("one of {}", names.join(", "));
+        let text = self.text_of(name, &what, self.required(name)?)?;
         let choice = choices.iter().find(|choice| choice.0.eq_ignore_ascii_case(&text));
-        choice.map(|choice| choice.1).ok_or_else(|| {
-            let names: Vec<String> = choices.iter().map(|choice| format!("'{}'", choice.0)).collect();
-            self.error(format!("{name} must be one of {}, got '{text}'", names.join(", ")))
-        })
+        choice.map(|choice| choice.1).ok_or_else(|| self.error(format!("{name} must be {what}, got '{text}'")))
     }
 
     /// A relation, or a stage that gives what `name` takes.
     pub fn input(&self, name: &str, takes: &str, columns: &str) -> Result<Input> {
         let value = self.required(name)?;
-        let logical_type = value.logical_type()?;
-        if logical_type.id()? != LogicalTypeID::Varchar || logical_type.name()? != TYPE_NAME {
-            return self.text(name).map(Input::Relation);
+        let what = format!("{takes}(...) or the name of a relation with columns {columns}");
+        match self.stage_given(value)? {
+            None => self.text_of(name, &what, value).map(Input::Relation),
+            Some(plan) if plan.name() == takes => Ok(Input::Stage(Box::new(plan))),
+            Some(plan) => Err(self.error(format!("{name} takes {what}, not {}(...)", plan.name()))),
         }
-        let plan = Plan::from_json(&value.get::<String>()?.unwrap_or_default())?;
-        if plan.name() != takes {
-            return Err(self.error(format!(
-                "{name} takes {takes}(...) or the name of a relation with columns {columns}, not {}(...)",
-                plan.name()
-            )));
-        }
-        Ok(Input::Stage(Box::new(plan)))
     }
 }
 

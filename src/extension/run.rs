@@ -62,28 +62,24 @@ pub fn run(
     limits: Limits,
     monitor: &Monitor,
 ) -> Result<Output> {
-    let mut graphs = Vec::new();
-    distinct_graphs(plan, &mut Vec::new(), &mut graphs);
-    let whole = !matches!(plan, Plan::KnnGraph(_));
-    let relations = relations.iter().cloned().zip(inputs.into_iter().map(Some)).collect();
-    Run { relations, limits, monitor, whole, graphs, points: vec![], known_graphs: vec![], transitions: vec![] }
-        .stage(plan)
-}
-
-/// The graphs of a plan, each as often as a distinct stage wants it.
-fn distinct_graphs(plan: &Plan, seen: &mut Vec<Plan>, graphs: &mut Vec<KnnGraph>) {
-    if let Plan::KnnGraph(graph) = plan {
-        return graphs.push(graph.clone());
-    }
-    if seen.contains(plan) {
-        return;
-    }
-    seen.push(plan.clone());
-    for input in plan.inputs() {
-        if let Input::Stage(stage) = input {
-            distinct_graphs(stage, seen, graphs);
-        }
-    }
+    let similar = relations.iter().zip(&inputs).filter(|(_, rows)| rows.similarity);
+    let similar = similar.map(|(relation, _)| relation.clone()).collect();
+    let relations = relations.iter().cloned().zip(inputs.into_iter().map(|rows| Some(rows.rows))).collect();
+    let mut run = Run {
+        relations,
+        similar,
+        limits,
+        monitor,
+        whole: !matches!(plan, Plan::KnnGraph(_)),
+        graphs: vec![],
+        readers: vec![],
+        points: vec![],
+        known_graphs: vec![],
+        given: vec![],
+        transitions: vec![],
+    };
+    run.foresee(plan, &mut Vec::new());
+    run.stage(plan)
 }
 
 /// A graph with the ids of its rows and of its neighbors.
@@ -109,16 +105,20 @@ impl Edges {
 }
 
 struct Run<'a> {
-    relations: Vec<(Relation, Option<Rows>)>,
+    relations: Vec<(Relation, Option<Collected>)>,
+    /// The relations whose edges carry a similarity.
+    similar: Vec<Relation>,
     limits: Limits,
     monitor: &'a Monitor,
     /// Whether stages follow the graph.
     whole: bool,
-    /// The graphs still to be asked for.
+    /// The graphs and the edges of relations still to be asked for, each as often as it will be.
     graphs: Vec<KnnGraph>,
+    readers: Vec<Relation>,
     /// What is asked for again.
     points: Vec<(Relation, Arc<Ids>, Embeddings)>,
     known_graphs: Vec<(KnnGraph, Graph)>,
+    given: Vec<(Relation, Edges)>,
     transitions: Vec<(Input, Edges)>,
 }
 
@@ -157,14 +157,14 @@ impl Run<'_> {
                         Plan::Ndde(ndde) => self.densities(ndde, inner)?,
                         other => unreachable!("{} was refused as a density", other.name()),
                     },
-                    input => self.given_densities(&read_by(plan, input))?,
+                    Input::Relation(_) => self.given_densities(&read_by(plan, 0))?,
                 };
                 let distances = match &stage.distance {
                     Input::Stage(inner) => match &**inner {
                         Plan::Tpdi(tpdi) => self.distances(&tpdi.transition, inner)?,
                         other => unreachable!("{} was refused as a distance", other.name()),
                     },
-                    input => self.given_edges(&read_by(plan, input))?,
+                    Input::Relation(_) => self.given_edges(&read_by(plan, 1))?,
                 };
                 let distances = align(distances, &ids)?;
                 let clustering =
@@ -175,7 +175,24 @@ impl Run<'_> {
         Ok(Output { ids, table })
     }
 
-    fn take(&mut self, relation: &Relation) -> Rows {
+    /// Count what each distinct stage will ask for.
+    fn foresee(&mut self, plan: &Plan, seen: &mut Vec<Plan>) {
+        if let Plan::KnnGraph(graph) = plan {
+            return self.graphs.push(graph.clone());
+        }
+        if seen.contains(plan) {
+            return;
+        }
+        seen.push(plan.clone());
+        self.readers.extend(Relation::read_by(plan).into_iter().flatten());
+        for input in plan.inputs() {
+            if let Input::Stage(stage) = input {
+                self.foresee(stage, seen);
+            }
+        }
+    }
+
+    fn take(&mut self, relation: &Relation) -> Collected {
         let found = self.relations.iter_mut().find(|(other, _)| other.same(relation));
         found.and_then(|(_, rows)| rows.take()).expect("every relation is collected, and taken once")
     }
@@ -233,7 +250,7 @@ impl Run<'_> {
                 (ids, embeddings)
             }
             None => {
-                let Collected::Points { ids, rows } = self.take(relation).rows else {
+                let Collected::Points { ids, rows } = self.take(relation) else {
                     unreachable!("points were collected")
                 };
                 let (ids, order) = unique(ids, &relation.label())?;
@@ -269,14 +286,15 @@ impl Run<'_> {
         }
         let smaller = (1..stage.k).rev().find(|&k| needs(k) <= limit);
         let smaller = smaller.map_or(String::new(), |k| format!("k := {k} would fit, or "));
-        Err(Error::Memory(format!(
-            "{points} embeddings of {dim} dimensions with k := {} need about {}, but memory_limit is {}; \
-             {smaller}SET memory_limit = '{}'",
-            stage.k,
-            bytes_text(need),
-            bytes_text(limit),
-            bytes_text(need + need / 10),
-        )))
+        let what = format!("{points} embeddings of {dim} dimensions with k := {}", stage.k);
+        Err(too_large(&what, need, limit, &smaller))
+    }
+
+    /// Likewise for edges of a relation: as they were collected, sorted, and as two matrices.
+    fn check_edges(&self, edges: usize) -> Result<(), Error> {
+        let need = edges as u64 * 56;
+        let limit = self.limits.memory;
+        if need <= limit { Ok(()) } else { Err(too_large(&format!("{edges} edges"), need, limit, "")) }
     }
 
     /// P, of a stage or of a relation, for `plan`.
@@ -289,7 +307,7 @@ impl Run<'_> {
                 Plan::TransitionMatrix(stage) => self.new_transition(stage, inner)?,
                 other => unreachable!("{} was refused as a transition matrix", other.name()),
             },
-            Input::Relation(_) => self.given_edges(&read_by(plan, input))?,
+            Input::Relation(_) => self.given_edges(&read_by(plan, 0))?,
         };
         self.transitions.push((input.clone(), edges.clone()));
         Ok(edges)
@@ -313,15 +331,12 @@ impl Run<'_> {
                     graph = Arc::new(graph.renumber(all.len(), &src, &dst));
                     ids = Arc::new(all);
                 }
-                let label = plan.name().to_owned();
+                let label = Relation::points(inner).label();
                 (transition::from_graph(&graph, kernel, self.monitor).map_err(failed(&label, &ids))?, ids, label)
             }
-            input => {
-                let relation = read_by(plan, input);
-                let similarity = self
-                    .relations
-                    .iter()
-                    .any(|(other, rows)| other.same(&relation) && rows.as_ref().is_some_and(|rows| rows.similarity));
+            Input::Relation(_) => {
+                let relation = read_by(plan, 0);
+                let similarity = self.similar.iter().any(|other| other.same(&relation));
                 let edges = self.given_edges(&relation)?;
                 let matrix = if similarity {
                     transition::from_similarities(&edges.matrix, self.monitor)
@@ -348,7 +363,7 @@ impl Run<'_> {
     }
 
     fn given_densities(&mut self, relation: &Relation) -> Result<(Vec<f64>, Arc<Ids>)> {
-        let Collected::Densities { ids, values } = self.take(relation).rows else {
+        let Collected::Densities { ids, values } = self.take(relation) else {
             unreachable!("densities were collected")
         };
         let (ids, order) = unique(ids, &relation.label())?;
@@ -356,21 +371,45 @@ impl Run<'_> {
     }
 
     fn given_edges(&mut self, relation: &Relation) -> Result<Edges> {
-        let Collected::Edges { ids, mut src, mut dst, values } = self.take(relation).rows else {
+        if let Some(asked) = self.readers.iter().position(|reader| reader.same(relation)) {
+            self.readers.swap_remove(asked);
+        }
+        let known = self.given.iter().position(|known| known.0.same(relation));
+        let edges = match known {
+            Some(known) => self.given.swap_remove(known).1,
+            None => self.new_given_edges(relation)?,
+        };
+        if self.readers.iter().any(|reader| reader.same(relation)) {
+            self.given.push((relation.clone(), edges.clone()));
+        }
+        Ok(Edges { label: relation.label(), ..edges })
+    }
+
+    fn new_given_edges(&mut self, relation: &Relation) -> Result<Edges> {
+        let Collected::Edges { ids, mut src, mut dst, values } = self.take(relation) else {
             unreachable!("edges were collected")
         };
+        let label = relation.label();
+        self.check_edges(values.len()).map_err(|error| Failure { label: label.clone(), error, ids: None })?;
         let (ids, order) = ids.into_ids().sorted();
         let mut number = vec![0; order.len()];
         order.iter().enumerate().for_each(|(new, &old)| number[old as usize] = new as u32);
         src.iter_mut().chain(&mut dst).for_each(|end| *end = number[*end as usize]);
-        let (ids, label) = (Arc::new(ids), relation.label());
+        let ids = Arc::new(ids);
         let matrix = sparse::from_edges(ids.len(), &src, &dst, &values).map_err(failed(&label, &ids))?;
         Ok(Edges { matrix: Arc::new(matrix), ids, label })
     }
 }
 
-fn read_by(plan: &Plan, input: &Input) -> Relation {
-    Relation::read_by(plan, input).expect("the input is a relation")
+fn too_large(what: &str, need: u64, limit: u64, smaller: &str) -> Error {
+    let (enough, need, limit) = (bytes_text(need + need / 10), bytes_text(need), bytes_text(limit));
+    Error::Memory(format!(
+        "{what} need about {need}, but memory_limit is {limit}; {smaller}SET memory_limit = '{enough}'"
+    ))
+}
+
+fn read_by(plan: &Plan, at: usize) -> Relation {
+    Relation::read_by(plan).swap_remove(at).expect("the input is a relation")
 }
 
 fn unique(ids: IdColumn, label: &str) -> Result<(Arc<Ids>, Vec<u32>)> {

@@ -19,7 +19,7 @@ use super::collect::Collected;
 use super::columns::{Bound, relation_number};
 use super::ids::{IdType, Interner};
 use super::slot::{Slot, lock};
-use super::sql::Relation;
+use super::sql::{Columns, Relation};
 use super::{defect, functions, guarded, invalid};
 use crate::error::{EdgeProblem, PointProblem};
 
@@ -98,7 +98,7 @@ impl AggregateCallbacks for Sink {
                 flatten(vectors.get_untyped_vector_at_mut(column)?)?;
             }
             let state = &mut *lock(&states[0]);
-            states_update(target, vectors, state)
+            collect(target, vectors, state)
         })
     }
 
@@ -137,8 +137,14 @@ impl AggregateCallbacks for Sink {
             for (at, state) in states.iter().enumerate() {
                 let state = std::mem::take(&mut *lock(state));
                 if state.null_ids > 0 {
-                    let (rows, have) = if state.null_ids == 1 { ("row", "has") } else { ("rows", "have") };
-                    return Err(target.error(format!("{} {rows} {have} a NULL id; leave them out", state.null_ids)));
+                    let what = match target.relation().columns {
+                        Columns::Points { .. } | Columns::Densities => "id",
+                        _ => "src or dst",
+                    };
+                    return Err(target.error(match state.null_ids {
+                        1 => format!("1 row has a NULL {what}; leave it out"),
+                        rows => format!("{rows} rows have a NULL {what}; leave them out"),
+                    }));
                 }
                 let empty = || Ok(Collected::new(&target.relation().columns, &target.bound()?.id));
                 let rows = state.rows.map_or_else(empty, Ok)?;
@@ -162,7 +168,7 @@ fn flatten(mut vector: Vector<'_, Unknown>) -> Result<()> {
     Ok(())
 }
 
-fn states_update(target: &Target, vectors: &VectorCollection, state: &mut State) -> Result<()> {
+fn collect(target: &Target, vectors: &VectorCollection, state: &mut State) -> Result<()> {
     let bound = target.bound()?;
     let State { rows, null_ids } = state;
     let rows = rows.get_or_insert_with(|| Collected::new(&target.relation().columns, &bound.id));
@@ -171,7 +177,7 @@ fn states_update(target: &Target, vectors: &VectorCollection, state: &mut State)
         Collected::Points { ids, rows } => {
             let embeddings = EmbeddingVector::new(column(2)?)?;
             let bytes = vectors.row_count()? as u64 * (embeddings.typical_dim() * size_of::<f32>()) as u64;
-            target.slot.reserve(bytes)?;
+            target.slot.reserve(target.at, bytes)?;
             let mut buffer = Vec::new();
             bound.id.read(column(0)?, column(1)?, |row, key| {
                 let Some(key) = key else {
@@ -179,9 +185,10 @@ fn states_update(target: &Target, vectors: &VectorCollection, state: &mut State)
                     return Ok(());
                 };
                 let embedding = embeddings.row(row, &mut buffer);
-                let pushed = embedding.ok_or(PointProblem::NullEmbedding).and_then(|embedding| {
+                let pushed = embedding.and_then(|embedding| {
                     let found = embedding.len();
                     match target.dim.compare_exchange(0, found, Relaxed, Relaxed) {
+                        _ if found == 0 => Err(PointProblem::Empty),
                         Err(expected) if expected != found => Err(PointProblem::Dimensions { found, expected }),
                         _ => rows.push(embedding),
                     }
@@ -208,9 +215,9 @@ fn states_update(target: &Target, vectors: &VectorCollection, state: &mut State)
             })
         }
         Collected::Edges { ids, src, dst, values } => {
-            target.slot.reserve(16 * vectors.row_count()? as u64)?;
+            target.slot.reserve(target.at, 16 * vectors.row_count()? as u64)?;
             let (name, at) = match target.relation().columns {
-                super::sql::Columns::Probabilities => ("probability", 4),
+                Columns::Probabilities => ("probability", 4),
                 _ if bound.similarity => ("similarity", 5),
                 _ => ("distance", 4),
             };
@@ -270,7 +277,7 @@ unsafe impl VectorElement for ListSpan {
 
 /// A flat vector of FLOAT[n], FLOAT[], DOUBLE[n] or DOUBLE[].
 struct EmbeddingVector<'a> {
-    rows: &'a Vector<'a, Unknown>,
+    rows: VectorReader<'a, Unknown>,
     shape: Shape<'a>,
     validity: Option<&'a [u64]>,
     values: Values<'a>,
@@ -310,7 +317,7 @@ impl<'a> EmbeddingVector<'a> {
                 }
             }
         };
-        Ok(Self { rows, shape, validity, values })
+        Ok(Self { rows: rows.reader()?, shape, validity, values })
     }
 
     /// Dimensions of most rows, to count memory by.
@@ -325,23 +332,27 @@ impl<'a> EmbeddingVector<'a> {
         }
     }
 
-    /// One row in single precision, `None` if it is NULL or has a NULL.
-    fn row<'b>(&'b self, row: usize, buffer: &'b mut Vec<f32>) -> Option<&'b [f32]> {
-        let (start, len) = match &self.shape {
-            Shape::Array(_) if self.rows.reader().ok()?.is_null(row).ok()? => return None,
-            Shape::Array(size) => (row * size, *size),
-            Shape::List(spans) => spans.get(row).ok()?.map(|[start, len]| (start as usize, len as usize))?,
+    /// One row in single precision.
+    fn row<'b>(&'b self, row: usize, buffer: &'b mut Vec<f32>) -> std::result::Result<&'b [f32], PointProblem> {
+        let span = match &self.shape {
+            Shape::Array(size) => (!self.rows.is_null(row).unwrap_or(true)).then_some((row * size, *size)),
+            Shape::List(spans) => spans.get(row).ok().flatten().map(|[start, len]| (start as usize, len as usize)),
         };
+        let (start, len) = span.ok_or(PointProblem::NullEmbedding)?;
         let valid = |at: usize| self.validity.is_none_or(|mask| mask[at / 64] >> (at % 64) & 1 == 1);
         if self.validity.is_some() && !(start..start + len).all(valid) {
-            return None;
+            return Err(PointProblem::NullEmbedding);
         }
         match self.values {
-            Values::Float(values) => Some(&values[start..start + len]),
+            Values::Float(values) => Ok(&values[start..start + len]),
             Values::Double(values) => {
+                let values = &values[start..start + len];
+                if values.iter().any(|value| value.is_finite() && value.abs() > f64::from(f32::MAX)) {
+                    return Err(PointProblem::TooLong);
+                }
                 buffer.clear();
-                buffer.extend(values[start..start + len].iter().map(|&value| value as f32));
-                Some(buffer)
+                buffer.extend(values.iter().map(|&value| value as f32));
+                Ok(buffer)
             }
         }
     }

@@ -88,10 +88,10 @@ impl Slot {
         lock(&SLOTS).get(&token).and_then(Weak::upgrade).ok_or_else(|| defect("the statement's plan is gone"))
     }
 
-    /// Count bytes about to be kept; fails before they exceed the memory limit.
-    pub fn reserve(&self, bytes: u64) -> Result<()> {
+    /// Count bytes of a relation about to be kept; fails before they exceed the memory limit.
+    pub fn reserve(&self, relation: usize, bytes: u64) -> Result<()> {
         let total = self.collected_bytes.fetch_add(bytes, Relaxed) + bytes;
-        self.limits.check_collected(self.plan.name(), total)
+        self.limits.check_collected(&self.relations[relation].label(), total)
     }
 
     /// A sink is done.

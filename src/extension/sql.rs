@@ -78,13 +78,19 @@ impl Relation {
         Some(Self { argument: "queries", name, ..Self::points(graph) })
     }
 
-    /// The relation that a stage reads itself, if it reads one.
-    pub fn read_by(plan: &Plan, input: &Input) -> Option<Self> {
+    /// The relations that a stage reads itself, one for each of its [`Plan::inputs`] that names one.
+    pub fn read_by(plan: &Plan) -> Vec<Option<Self>> {
+        let inputs = plan.inputs().into_iter().enumerate();
+        inputs.map(|(at, input)| Self::of_input(plan, at, input)).collect()
+    }
+
+    fn of_input(plan: &Plan, at: usize, input: &Input) -> Option<Self> {
         let Input::Relation(name) = input else { return None };
         Some(match plan {
             Plan::TransitionMatrix(stage) => Self::new(plan, "graph", name, Columns::Edges(stage.kernel)),
             Plan::Ndde(_) | Plan::Tpdi(_) => Self::new(plan, "transition", name, Columns::Probabilities),
-            Plan::DpcCluster(stage) if *input == stage.density => Self::new(plan, "density", name, Columns::Densities),
+            Plan::DpcCluster(_) if at == 0 => Self::new(plan, "density", name, Columns::Densities),
+
             Plan::DpcCluster(_) => Self::new(plan, "distance", name, Columns::Distances),
             Plan::KnnGraph(_) => return None,
         })
@@ -103,12 +109,10 @@ fn collect_relations(plan: &Plan, relations: &mut Vec<Relation>) {
         let queries = Relation::queries(graph).into_iter();
         return queries.chain([Relation::points(graph)]).for_each(|relation| add(relations, relation));
     }
-    for input in plan.inputs() {
-        match input {
-            Input::Stage(stage) => collect_relations(stage, relations),
-            Input::Relation(_) => {
-                Relation::read_by(plan, input).into_iter().for_each(|relation| add(relations, relation));
-            }
+    for (input, read) in plan.inputs().into_iter().zip(Relation::read_by(plan)) {
+        read.into_iter().for_each(|relation| add(relations, relation));
+        if let Input::Stage(stage) = input {
+            collect_relations(stage, relations);
         }
     }
 }
@@ -165,8 +169,8 @@ fn id_arguments(name: &str) -> String {
 
 fn sink(token: u64, at: usize, relation: &Relation) -> String {
     // Selected first, so that it is bound first: a missing column is then our error, not DuckDB's.
-    let checked = format!("density_peaks_columns({token}, {at}, density_peaks_relation) AS density_peaks_checked");
-    let from = format!("FROM query_table({}) density_peaks_relation", literal(&relation.name));
+    let checked = format!("density_peaks_columns({token}, {at}, struct_pack(*COLUMNS(*))) AS density_peaks_checked");
+    let from = format!("FROM query_table({})", literal(&relation.name));
     let (arguments, rows) = match &relation.columns {
         Columns::Points { id, embedding } => (
             format!("{}, embedding", id_arguments("id")),
@@ -183,9 +187,14 @@ fn sink(token: u64, at: usize, relation: &Relation) -> String {
             format!("{}, {}, distance::DOUBLE", id_arguments("src"), id_arguments("dst")),
             format!("SELECT {checked}, src, dst, distance {from}"),
         ),
-        // Either of the two columns may be missing; the second branch stands in for it.
+        // Either of the two columns may be missing; the second branch stands in for it. The one that
+        // is not used may be of any type; the other was checked to be a number.
         Columns::Edges(_) => (
-            format!("{}, {}, distance::DOUBLE, similarity::DOUBLE", id_arguments("src"), id_arguments("dst")),
+            format!(
+                "{}, {}, TRY_CAST(distance AS DOUBLE), TRY_CAST(similarity AS DOUBLE)",
+                id_arguments("src"),
+                id_arguments("dst")
+            ),
             format!(
                 "SELECT {checked}, * {from} \
                  UNION ALL BY NAME SELECT NULL::DOUBLE AS distance, NULL::DOUBLE AS similarity WHERE false"

@@ -94,8 +94,8 @@ pub fn plan(arguments: &Arguments<'_>, caller: Option<&str>) -> Result<Plan> {
     }
     Ok(Plan::KnnGraph(KnnGraph {
         function: caller.unwrap_or(STAGE.name).into(),
-        source: arguments.text("source")?,
-        queries: if caller.is_none() { arguments.optional_text("queries")? } else { None },
+        source: arguments.relation("source")?.ok_or_else(|| arguments.error("source must not be NULL"))?,
+        queries: if caller.is_none() { arguments.relation("queries")? } else { None },
         id: arguments.text("id")?,
         embedding: arguments.text("embedding")?,
         k: arguments.count("k", 1)?,
