@@ -266,6 +266,11 @@ def test_parameters_of_a_prepared_statement_may_be_arguments(faces):
     assert faces.execute("SELECT count(*) FROM knn_graph(?, k := 4)", ["faces"]).fetchone() == (1200,)
 
 
+def test_parameters_of_a_prepared_statement_may_choose_the_rows_of_a_cte(faces):
+    faces.execute("PREPARE few AS WITH f AS (FROM faces WHERE id < $1) SELECT count(*) FROM cluster_embeddings('f')")
+    assert [faces.execute(f"EXECUTE few({n})").fetchone() for n in (10, 250, 20)] == [(10,), (250,), (20,)]
+
+
 def test_prepared_statement_works_again_after_an_error(faces):
     faces.execute(f"PREPARE clusters AS {COUNT}")
     faces.execute("INSERT INTO faces SELECT id, embedding FROM faces WHERE id = 7")

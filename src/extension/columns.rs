@@ -175,7 +175,7 @@ impl ScalarBindCallbacks for CheckColumns {
     fn bind(&self, _: &Context, arguments: BindArguments<'_>) -> Result<()> {
         guarded(|| {
             let slot = Slot::of(&arguments)?;
-            let at = relation_number(&arguments)?;
+            let at = relation_number(&arguments, slot.relations.len())?;
             let fields = arguments.logical_type(2)?.get_params()?.into_iter();
             let fields = fields.filter_map(|(name, field)| {
                 field.get::<LogicalType>().transpose().map(|field| field.map(|field| (name, field)))
@@ -204,10 +204,11 @@ fn check_same_id_type(slot: &Slot, at: usize, id: &IdType) -> Result<()> {
     Ok(())
 }
 
-/// The number of a relation, the second argument of several internal functions.
-pub fn relation_number(arguments: &BindArguments<'_>) -> Result<usize> {
+/// The number of a relation, or of whose ids, the second argument of several internal functions.
+pub fn relation_number(arguments: &BindArguments<'_>, count: usize) -> Result<usize> {
     let number = arguments.value(1)?.map(|value| value.get::<u32>()).transpose()?.flatten();
-    number.map(|number| number as usize).ok_or_else(|| defect("the relation's number is no constant"))
+    let number = number.map(|number| number as usize).filter(|&number| number < count);
+    number.ok_or_else(|| defect("no relation of this number"))
 }
 
 pub fn register(extension: &Extension) -> Result<()> {

@@ -1,8 +1,8 @@
 //! Ids of any type: how they are read, kept, ordered and given back.
 //!
 //! Types of at most eight bytes are kept as a number that orders as the type does; wider numbers,
-//! text and blobs as bytes that do. Of every other type the bytes are DuckDB's own sort
-//! key, and the values are kept beside them.
+//! text and blobs as bytes that do. Of every other type the values are kept, beside bytes that
+//! order as they do: DuckDB's own sort key, but where DuckDB itself orders by something else.
 
 use std::cmp::Ordering;
 use std::hash::BuildHasher;
@@ -16,7 +16,7 @@ use duckdb_neo::extension::Extension;
 use duckdb_neo::logical_type::{LogicalType, LogicalTypeID};
 use duckdb_neo::scalar::{ScalarBindCallbacks, ScalarCallbacks, ScalarFunctionBuilder, ScalarResolveTypesCallbacks};
 use duckdb_neo::signature::{FunctionParameter, SignatureBuilder};
-use duckdb_neo::types::{Any, BlobValue, DuckDBType};
+use duckdb_neo::types::{Any, BitValue, BlobValue, DuckDBType};
 use duckdb_neo::value::Value;
 use duckdb_neo::vector::{Unknown, Vector, VectorElement, VectorReader};
 use duckdb_neo::{Result, bind_arguments::BindArguments};
@@ -25,7 +25,7 @@ use rayon::prelude::*;
 
 use super::columns::relation_number;
 use super::slot::{Slot, lock};
-use super::{defect, functions, guarded};
+use super::{binder, defect, functions, guarded};
 
 /// The types, as `typeof` names them, that need no sort key from DuckDB.
 pub const NATIVE_TYPES: [&str; 22] = [
@@ -68,7 +68,17 @@ enum Storage {
     U128,
     Text,
     Blob,
+    Interval,
+    TimeTz,
+    Bit,
     Other,
+}
+
+impl Storage {
+    /// Whether an id can be made from its key again.
+    fn reversible(self) -> bool {
+        !matches!(self, Self::Interval | Self::TimeTz | Self::Bit | Self::Other)
+    }
 }
 
 fn storage(id: LogicalTypeID) -> Storage {
@@ -88,6 +98,9 @@ fn storage(id: LogicalTypeID) -> Storage {
         Id::UHugeInt => Storage::U128,
         Id::Varchar => Storage::Text,
         Id::Blob => Storage::Blob,
+        Id::Interval => Storage::Interval,
+        Id::TimeTz => Storage::TimeTz,
+        Id::Bit => Storage::Bit,
         _ => Storage::Other,
     }
 }
@@ -104,8 +117,30 @@ pub struct IdType {
 impl IdType {
     pub fn new(logical_type: &LogicalType) -> Result<Self> {
         let storage = storage(logical_type.id()?);
+        if storage == Storage::Other && holds_own_order(logical_type)? {
+            let found = logical_type.to_text()?;
+            return Err(binder(format!(
+                "ids of type {found} cannot be ordered, because of what is in it; cast them to VARCHAR"
+            )));
+        }
         Ok(Self { text: logical_type.to_text()?, logical_type: logical_type.clone(), storage })
     }
+}
+
+/// Whether a nested type holds one whose order is not that of its sort key.
+fn holds_own_order(logical_type: &LogicalType) -> Result<bool> {
+    for (_, parameter) in logical_type.get_params()? {
+        if parameter.logical_type()?.id()? != LogicalTypeID::Type {
+            continue;
+        }
+        let Some(child) = parameter.get::<LogicalType>()? else { continue };
+        if matches!(storage(child.id()?), Storage::Interval | Storage::TimeTz | Storage::Bit)
+            || holds_own_order(&child)?
+        {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// A number as DuckDB stores it, whatever its logical type: a DATE and an INTEGER are both
@@ -140,8 +175,8 @@ macro_rules! stored {
     )+};
 }
 
-stored!(i8 => I8, i16 => I16, i32 => I32, i64 => I64, u8 => U8, u16 => U16, u32 => U32, u64 => U64,
-        [u64; 2] => I128 | U128);
+stored!(i8 => I8, i16 => I16, i32 => I32, i64 => I64, u8 => U8, u16 => U16, u32 => U32, u64 => U64 | TimeTz,
+        [u64; 2] => I128 | U128 | Interval);
 
 /// What orders and identifies an id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -161,6 +196,28 @@ fn wide_number(bytes: &[u8], signed: bool) -> [u64; 2] {
     let number = u128::from_be_bytes(bytes.try_into().unwrap_or_default());
     let upper = (number >> 64) as u64;
     [number as u64, if signed { upper ^ SIGN } else { upper }]
+}
+
+/// Intervals compare by their length, with months of 30 days of 24 hours.
+fn interval_key([months_days, micros]: [u64; 2]) -> [u8; 16] {
+    let (months, days) = (months_days as u32 as i32, (months_days >> 32) as u32 as i32);
+    let days = i128::from(months) * 30 + i128::from(days);
+    let length = days * 86_400_000_000 + i128::from(micros as i64);
+    ((length as u128) ^ (1 << 127)).to_be_bytes()
+}
+
+/// A time (40 bits, microseconds) and its offset (24 bits, seconds) compare by the time at UTC.
+fn time_tz_key(bits: u64) -> [u8; 8] {
+    let offset = bits & 0xff_ffff;
+    bits.wrapping_add((offset * 1_000_000) << 24).to_be_bytes()
+}
+
+/// Bits compare as the text of their digits. They fill bytes from the end; the first byte says
+/// how many places of the second are not used.
+fn bit_key(bytes: &[u8]) -> Vec<u8> {
+    let (unused, bytes) = bytes.split_first().map_or((0, bytes), |(unused, bytes)| (usize::from(*unused), bytes));
+    let digits = bytes.iter().flat_map(|byte| (0..8).rev().map(move |place| b'0' + (byte >> place & 1)));
+    digits.skip(unused).collect()
 }
 
 impl IdType {
@@ -199,6 +256,12 @@ impl IdType {
                 .try_for_each(|(row, id)| each(row, id.map(|id| Key::Bytes(id.as_bytes())))),
             Storage::Blob => (ids.cast_ref::<BlobValue>()?.reader()?.iter().enumerate())
                 .try_for_each(|(row, id)| each(row, id.map(Key::Bytes))),
+            Storage::Interval => (ids.cast_ref::<Stored<[u64; 2]>>()?.reader()?.iter().enumerate())
+                .try_for_each(|(row, id)| each(row, id.map(interval_key).as_ref().map(|key| Key::Bytes(key)))),
+            Storage::TimeTz => (ids.cast_ref::<Stored<u64>>()?.reader()?.iter().enumerate())
+                .try_for_each(|(row, id)| each(row, id.map(time_tz_key).as_ref().map(|key| Key::Bytes(key)))),
+            Storage::Bit => (ids.cast_ref::<BitValue>()?.reader()?.iter().enumerate())
+                .try_for_each(|(row, id)| each(row, id.map(bit_key).as_ref().map(|key| Key::Bytes(key)))),
             Storage::Other => {
                 // DuckDB gives a short key as a number, whose bytes it is.
                 if sort_keys.logical_type().id()? == LogicalTypeID::BigInt {
@@ -218,14 +281,13 @@ impl IdType {
 
     /// The value to keep beside a key that cannot be turned back.
     fn kept(&self, ids: &Vector<'_, Unknown>, row: usize) -> Result<Option<Arc<Value>>> {
-        if self.storage == Storage::Other { ids.get_value_slow(row).map(|id| Some(Arc::new(id))) } else { Ok(None) }
+        if self.storage.reversible() { Ok(None) } else { ids.get_value_slow(row).map(|id| Some(Arc::new(id))) }
     }
 
     fn column(&self) -> IdColumn {
         let keys = match self.storage {
-            Storage::I128 | Storage::U128 | Storage::Text | Storage::Blob | Storage::Other => {
-                Keys::Bytes { ends: Vec::new(), bytes: Vec::new() }
-            }
+            Storage::I128 | Storage::U128 | Storage::Text | Storage::Blob => Keys::bytes(),
+            Storage::Interval | Storage::TimeTz | Storage::Bit | Storage::Other => Keys::bytes(),
             _ => Keys::Numbers(Vec::new()),
         };
         IdColumn { keys, values: Vec::new() }
@@ -241,6 +303,12 @@ fn is_null(ids: &Vector<'_, Unknown>, row: usize) -> bool {
 enum Keys {
     Numbers(Vec<u64>),
     Bytes { ends: Vec<usize>, bytes: Vec<u8> },
+}
+
+impl Keys {
+    fn bytes() -> Self {
+        Self::Bytes { ends: Vec::new(), bytes: Vec::new() }
+    }
 }
 
 /// Ids in the order in which they came.
@@ -305,7 +373,7 @@ impl IdColumn {
     fn empty(&self) -> Self {
         let keys = match &self.keys {
             Keys::Numbers(_) => Keys::Numbers(Vec::new()),
-            Keys::Bytes { .. } => Keys::Bytes { ends: Vec::new(), bytes: Vec::new() },
+            Keys::Bytes { .. } => Keys::bytes(),
         };
         Self { keys, values: Vec::new() }
     }
@@ -455,7 +523,7 @@ impl Ids {
                 let mut writer = output.writer()?;
                 numbers.enumerate().try_for_each(|(row, number)| writer.set(row, number.map(bytes)))
             }
-            Storage::Other => {
+            Storage::Interval | Storage::TimeTz | Storage::Bit | Storage::Other => {
                 let mut output = output;
                 output.set_size(numbers.len())?;
                 for (row, number) in numbers.enumerate() {
@@ -574,7 +642,7 @@ pub fn result_type(slot: &Slot) -> Result<&IdType> {
 
 impl ScalarBindCallbacks for IdOf {
     fn bind(&self, _: &Context, arguments: BindArguments<'_>) -> Result<Whose> {
-        guarded(|| Ok(Whose(Slot::of(&arguments)?, relation_number(&arguments)?)))
+        guarded(|| Ok(Whose(Slot::of(&arguments)?, relation_number(&arguments, 2)?)))
     }
 }
 

@@ -15,7 +15,7 @@ use duckdb_neo::{Result, data_chunk::VectorCollection, enums::FunctionProperty};
 use serde::{Deserialize, Serialize};
 
 use super::functions::{self, Stage};
-use super::{defect, guarded, invalid};
+use super::{binder, defect, guarded, invalid};
 use crate::knn::{HnswOptions, KnnOptions, Method, Metric, Precision};
 
 /// Name of a plan's type.
@@ -212,8 +212,12 @@ impl Arguments<'_> {
     }
 
     /// The name of a column.
-    pub fn text(&self, name: &str) -> Result<String> {
-        self.text_of(name, "a text", self.required(name)?)
+    pub fn column(&self, name: &str) -> Result<String> {
+        let column = self.text_of(name, "a text", self.required(name)?)?;
+        if column.is_empty() {
+            return Err(binder(format!("{}: {name} := '' names no column", self.stage.name)));
+        }
+        Ok(column)
     }
 
     /// The name of a relation; `None` for NULL.

@@ -167,8 +167,14 @@ impl Run<'_> {
                     Input::Relation(_) => self.given_edges(&read_by(plan, 1))?,
                 };
                 let distances = align(distances, &ids)?;
-                let clustering =
-                    dpc::dpc(density, &distances.matrix, stage.tau, self.monitor).map_err(distances.failed())?;
+                let densities = match &stage.density {
+                    Input::Relation(_) => read_by(plan, 0).label(),
+                    Input::Stage(_) => plan.name().into(),
+                };
+                let clustering = dpc::dpc(density, &distances.matrix, stage.tau, self.monitor).map_err(|error| {
+                    let of_a_density = matches!(error, Error::Point { .. });
+                    failed(if of_a_density { &densities } else { &distances.label }, &ids)(error)
+                })?;
                 (vec![ids], Table::Clusters(clustering))
             }
         };
@@ -223,6 +229,15 @@ impl Run<'_> {
             error,
             ids: None,
         })?;
+        if let Some((_, queries)) = queries.as_ref().filter(|(_, queries)| !queries.is_empty() && !base.is_empty())
+            && queries.dim() != base.dim()
+        {
+            let (name, found, expected) = (stage.queries.as_deref().unwrap_or(""), queries.dim(), base.dim());
+            let error = format!(
+                "the embeddings of queries \"{name}\" have {found} dimensions, those of source have {expected}"
+            );
+            return Err(Failure { label, error: Error::Input(error), ids: None });
+        }
         let (options, monitor) = (stage.options(), self.monitor);
         let base = Points::new(base, stage.metric).map_err(failed(&label, &ids))?;
         match queries {
@@ -231,6 +246,7 @@ impl Run<'_> {
                 Ok(Graph { graph: Arc::new(graph), src: ids.clone(), dst: ids })
             }
             Some((query_ids, queries)) => {
+                let label = Relation::queries(stage).map_or(label, |relation| relation.label());
                 let failed = failed(&label, &query_ids);
                 let queries = Points::new(queries, stage.metric).map_err(&failed)?;
                 let same = query_ids.numbers_in(&ids);

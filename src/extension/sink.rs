@@ -71,12 +71,16 @@ impl AggregateCallbacks for Sink {
 
     fn bind(&self, _: &Context, arguments: BindArguments<'_>, _: ReturnTypeHandle<'_>) -> Result<Target> {
         guarded(|| {
-            let (slot, at) = (Slot::of(&arguments)?, relation_number(&arguments)?);
+            let slot = Slot::of(&arguments)?;
+            let at = relation_number(&arguments, slot.relations.len())?;
             Ok(Target { slot, at, dim: AtomicUsize::new(0) })
         })
     }
 
-    fn init(&self, _: Option<&Target>) -> Mutex<State> {
+    fn init(&self, target: Option<&Target>) -> Mutex<State> {
+        if let Some(target) = target {
+            target.slot.begin(target.at);
+        }
         Mutex::default()
     }
 
@@ -92,7 +96,7 @@ impl AggregateCallbacks for Sink {
                 return Ok(());
             }
             if states.as_ptrs().iter().any(|state| *state != states.as_ptrs()[0]) {
-                return Err(defect("a sink was grouped"));
+                return Err(target.slot.outer_query(target.at));
             }
             for column in FIRST..vectors.col_count() {
                 flatten(vectors.get_untyped_vector_at_mut(column)?)?;
@@ -149,7 +153,7 @@ impl AggregateCallbacks for Sink {
                 let empty = || Ok(Collected::new(&target.relation().columns, &target.bound()?.id));
                 let rows = state.rows.map_or_else(empty, Ok)?;
                 writer.set(offset + at, Some(rows.len() as i64))?;
-                target.slot.fill(target.at, rows);
+                target.slot.fill(target.at, rows)?;
                 target.dim.store(0, Relaxed);
             }
             Ok(())

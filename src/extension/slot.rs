@@ -4,7 +4,7 @@
 //! the query plan, and is freed with it, also after an error.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, OnceLock, Weak};
 
 use duckdb_neo::connection::Context;
@@ -23,7 +23,7 @@ use super::memory::Limits;
 use super::plan::Plan;
 use super::run::Rows;
 use super::sql::Relation;
-use super::{defect, functions, guarded};
+use super::{defect, functions, guarded, invalid};
 
 static SLOTS: LazyLock<Mutex<HashMap<u64, Weak<Slot>>>> = LazyLock::new(Default::default);
 static NEXT_TOKEN: AtomicU64 = AtomicU64::new(0);
@@ -43,17 +43,15 @@ pub struct Slot {
     /// Ids of the result: of its first id column, and of the second where it has other ids.
     pub ids: Mutex<Vec<Arc<Ids>>>,
     collected_bytes: AtomicU64,
+    filled: Vec<AtomicBool>,
     state: Mutex<State>,
 }
 
 #[derive(Default)]
 struct State {
     inputs: Vec<Option<Collected>>,
+    /// The latest job. It stays, because a recursive query scans again without collecting again.
     job: Option<Arc<Job>>,
-    /// How often the first relation was collected, and how often a scan began. The optimizer may
-    /// copy a plan, and all copies share the slot: the job is kept until each had it.
-    fills: usize,
-    starts: usize,
 }
 
 /// Two bind data are the same only if they share the slot.
@@ -68,6 +66,7 @@ impl Slot {
     pub fn create(token: u64, plan: Plan, relations: Vec<Relation>, limits: Limits) -> Arc<Self> {
         let mut slots = lock(&SLOTS);
         slots.retain(|_, slot| slot.strong_count() > 0);
+        let filled = relations.iter().map(|_| AtomicBool::new(false)).collect();
         let slot = Arc::new(Self {
             state: Mutex::new(State { inputs: relations.iter().map(|_| None).collect(), ..Default::default() }),
             bound: relations.iter().map(|_| OnceLock::new()).collect(),
@@ -76,6 +75,7 @@ impl Slot {
             limits,
             ids: Default::default(),
             collected_bytes: AtomicU64::new(0),
+            filled,
         });
         slots.insert(token, Arc::downgrade(&slot));
         slot
@@ -94,16 +94,29 @@ impl Slot {
         self.limits.check_collected(&self.relations[relation].label(), total)
     }
 
-    /// A sink is done.
-    pub fn fill(&self, relation: usize, rows: Collected) {
-        let mut state = lock(&self.state);
-        state.inputs[relation] = Some(rows);
-        state.fills += usize::from(relation == 0);
+    /// A sink begins.
+    pub fn begin(&self, relation: usize) {
+        self.filled[relation].store(false, Relaxed);
         self.collected_bytes.store(0, Relaxed);
     }
 
-    /// The job of a scan that begins: a new one if every relation was collected anew, else that
-    /// of the plan's other copy.
+    /// A sink is done. It is done twice for one beginning if DuckDB has grouped it, because the
+    /// relation depends on a row of an outer query.
+    pub fn fill(&self, relation: usize, rows: Collected) -> Result<()> {
+        if self.filled[relation].swap(true, Relaxed) {
+            return Err(self.outer_query(relation));
+        }
+        lock(&self.state).inputs[relation] = Some(rows);
+        Ok(())
+    }
+
+    /// The relation cannot be collected.
+    pub fn outer_query(&self, relation: usize) -> duckdb_neo::Error {
+        let label = self.relations[relation].label();
+        invalid(format!("{label}: the relation depends on a row of an outer query; run the stage over a table"))
+    }
+
+    /// The job of a scan that begins: a new one if every relation was collected anew.
     pub fn job(self: &Arc<Self>) -> Result<Arc<Job>> {
         let mut state = lock(&self.state);
         if state.inputs.iter().all(Option::is_some) {
@@ -112,10 +125,7 @@ impl Slot {
             let inputs = inputs.zip(similar).map(|(rows, similarity)| Rows { rows, similarity }).collect();
             state.job = Some(Job::start(self, inputs)?);
         }
-        state.starts += 1;
-        let last = state.starts >= state.fills;
-        let job = if last { state.job.take() } else { state.job.clone() };
-        job.ok_or_else(|| defect("the source ran before its sinks"))
+        state.job.clone().ok_or_else(|| defect("the source ran before its sinks"))
     }
 }
 

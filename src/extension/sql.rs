@@ -169,7 +169,9 @@ fn id_arguments(name: &str) -> String {
 
 fn sink(token: u64, at: usize, relation: &Relation) -> String {
     // Selected first, so that it is bound first: a missing column is then our error, not DuckDB's.
-    let checked = format!("density_peaks_columns({token}, {at}, struct_pack(*COLUMNS(*))) AS density_peaks_checked");
+    // The token in its name makes it one that the relation does not have.
+    let checked =
+        format!("density_peaks_columns({token}, {at}, struct_pack(*COLUMNS(*))) AS density_peaks_checked_{token}");
     let from = format!("FROM query_table({})", literal(&relation.name));
     let (arguments, rows) = match &relation.columns {
         Columns::Points { id, embedding } => (

@@ -39,7 +39,7 @@ pub static STAGE: Stage = Stage {
     plan: |arguments| {
         let graph = knn_graph::plan(arguments, Some(STAGE.name))?;
         let (kernel, sigma) = kernel(arguments)?;
-        let id = arguments.text("id")?;
+        let id = arguments.column("id")?;
         if OTHER_COLUMNS.iter().any(|column| column.eq_ignore_ascii_case(&id)) {
             return Err(
                 arguments.error(format!("id := '{id}' is also another column of the result; rename it in a view"))

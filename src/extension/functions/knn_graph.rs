@@ -96,8 +96,8 @@ pub fn plan(arguments: &Arguments<'_>, caller: Option<&str>) -> Result<Plan> {
         function: caller.unwrap_or(STAGE.name).into(),
         source: arguments.relation("source")?.ok_or_else(|| arguments.error("source must not be NULL"))?,
         queries: if caller.is_none() { arguments.relation("queries")? } else { None },
-        id: arguments.text("id")?,
-        embedding: arguments.text("embedding")?,
+        id: arguments.column("id")?,
+        embedding: arguments.column("embedding")?,
         k: arguments.count("k", 1)?,
         metric,
         method: arguments
