@@ -14,8 +14,8 @@ demo: release .venv/installed
 test: release .venv/installed
 	cargo fmt --check
 	cargo clippy --release --all-targets --locked -- -D warnings
-	cargo test --release --locked --no-default-features
-	cargo test --release --locked --lib
+	cargo check --release --locked --no-default-features
+	cargo test --release --locked
 	$(PYTHON) -m pytest -q tests
 
 release:

@@ -139,11 +139,11 @@ impl EdgeProblem {
     /// The message about the edge between these ids.
     pub fn of(&self, src: &dyn Display, dst: &dyn Display) -> String {
         match self {
-            Self::Duplicate => format!("the edge {src} -> {dst} occurs more than once"),
+            Self::Duplicate => format!("the edge {src} -> {dst} occurs more than once; keep one of its rows"),
             Self::Value { name, value, range } => {
                 format!("the {name} of edge {src} -> {dst} is {value}; it must be {range}")
             }
-            Self::Null { name } => format!("the {name} of edge {src} -> {dst} is NULL"),
+            Self::Null { name } => format!("the {name} of edge {src} -> {dst} is NULL; leave the row out"),
             Self::NoDensity { dst: false } => {
                 format!(
                     "src {src} of edge {src} -> {dst} has no density; every point needs a row in the density relation"

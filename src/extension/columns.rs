@@ -21,6 +21,8 @@ use super::{binder, defect, functions, guarded};
 #[derive(Debug)]
 pub struct Bound {
     pub id: IdType,
+    /// The column of the ids, or the first of the two.
+    pub id_column: String,
     /// Whether edges carry a similarity to use, not a distance.
     pub similarity: bool,
 }
@@ -101,6 +103,11 @@ impl Fields<'_> {
     }
 
     fn check(&self) -> Result<Bound> {
+        let id_column = match &self.relation.columns {
+            Columns::Points { id, .. } => id.clone(),
+            Columns::Densities => "id".into(),
+            _ => "src".into(),
+        };
         let (id, similarity) = match &self.relation.columns {
             Columns::Points { id, embedding } => {
                 let id = self.id(id, "name the column of ids with id := '...'")?;
@@ -124,7 +131,7 @@ impl Fields<'_> {
             }
             Columns::Edges(kernel) => (self.ends()?, self.edge_value(*kernel)?),
         };
-        Ok(Bound { id, similarity })
+        Ok(Bound { id, id_column, similarity })
     }
 
     /// Whether to use the similarity of an edge: where it is given, but for the kernel 'exp'.
@@ -182,7 +189,7 @@ impl ScalarBindCallbacks for CheckColumns {
             });
             let fields = Fields { relation: &slot.relations[at], fields: fields.collect::<Result<_>>()? };
             let bound = fields.check()?;
-            check_same_id_type(&slot, at, &bound.id)?;
+            check_same_id_type(&slot, at, &bound)?;
             let _ = slot.bound[at].set(bound);
             Ok(())
         })
@@ -190,15 +197,17 @@ impl ScalarBindCallbacks for CheckColumns {
 }
 
 /// Ids of one statement are compared, so they are of one type.
-fn check_same_id_type(slot: &Slot, at: usize, id: &IdType) -> Result<()> {
+fn check_same_id_type(slot: &Slot, at: usize, bound: &Bound) -> Result<()> {
     let others = slot.relations.iter().zip(&slot.bound).take(at);
-    for (relation, bound) in others {
-        if let Some(other) = bound.get().filter(|other| other.id.text != id.text) {
+    for (relation, other) in others {
+        if let Some(other) = other.get().filter(|other| other.id.text != bound.id.text) {
+            let column = |relation: &Relation, bound: &Bound| {
+                let Relation { argument, name, .. } = relation;
+                format!("column \"{}\" of {argument} \"{name}\" is {}", bound.id_column, bound.id.text)
+            };
             let this = &slot.relations[at];
-            return Err(binder(format!(
-                "{}: the ids of {} \"{}\" are {}, but those of {} \"{}\" are {}; cast one",
-                this.function, relation.argument, relation.name, other.id.text, this.argument, this.name, id.text
-            )));
+            let (first, second) = (column(relation, other), column(this, bound));
+            return Err(binder(format!("{}: {first}, but {second}; cast one", this.function)));
         }
     }
     Ok(())

@@ -245,7 +245,7 @@ impl Arguments<'_> {
     pub fn number(&self, name: &str) -> Result<f64> {
         let value = self.required(name)?;
         let number = match value.logical_type()?.id()? {
-            LogicalTypeID::Varchar => None,
+            LogicalTypeID::Varchar | LogicalTypeID::Boolean => None,
             _ => value.cast(self.context, &f64::logical_type(self.context)?).ok(),
         };
         let number = number.map(|value| value.get::<f64>()).transpose()?.flatten();

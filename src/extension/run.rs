@@ -448,7 +448,7 @@ fn align(edges: Edges, ids: &Arc<Ids>) -> Result<Edges> {
         for &neighbor in neighbors.indices() {
             let (Some(src), Some(dst)) = (numbers[row], numbers[neighbor as usize]) else {
                 let problem = EdgeProblem::NoDensity { dst: numbers[row].is_some() };
-                return Err(edges.failed()(Error::edge(row, neighbor, problem)));
+                return Err(failed("dpc_cluster", &edges.ids)(Error::edge(row, neighbor, problem)));
             };
             // Both are in order of the ids, so rows and columns stay in order.
             starts[src as usize + 1] += 1;

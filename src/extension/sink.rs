@@ -212,7 +212,7 @@ fn collect(target: &Target, vectors: &VectorCollection, state: &mut State) -> Re
                 };
                 let Some(&density) = densities.get(row)? else {
                     let id = column(0)?.get_value_slow(row)?;
-                    return Err(target.error(format!("the density of id {id} is NULL")));
+                    return Err(target.error(format!("the density of id {id} is NULL; every point needs one")));
                 };
                 values.push(density);
                 ids.push(&bound.id, key, column(0)?, row)

@@ -124,7 +124,8 @@ impl TableFunctionCallbacks for Source {
     }
 
     fn progress(&self, _: &Arc<Slot>, scan: Option<&Arc<Scan>>, _: &Context) -> Result<Option<f64>> {
-        guarded(|| Ok(scan.and_then(|scan| lock(&scan.job).as_ref().map(|job| job.monitor.progress()))))
+        // The last hundredth is for what follows the graph, and for the rows on their way out.
+        guarded(|| Ok(scan.and_then(|scan| lock(&scan.job).as_ref().map(|job| job.monitor.progress().min(0.99)))))
     }
 
     fn exec(

@@ -38,7 +38,10 @@ impl Default for HnswOptions {
     }
 }
 
-/// Points that one unit of work adds or searches: some milliseconds.
+/// Points that are added one by one.
+const ALONE: usize = 1000;
+
+/// Points that one unit of work searches for: some milliseconds.
 const UNIT: usize = 16;
 
 /// Bytes of the index: the vectors, and the links of the base level and of those above it.
@@ -73,11 +76,15 @@ pub(super) fn search(search: &Search, options: &HnswOptions, graph: &mut KnnGrap
     .map_err(failed)?;
     index.reserve_capacity_and_threads(base.len(), rayon::current_num_threads()).map_err(failed)?;
 
-    let phase = monitor.phase(0.0..0.5, base.len().div_ceil(UNIT));
-    (0..base.len()).into_par_iter().chunks(UNIT).try_for_each(|rows| {
+    // Points that are added at the same time do not see each other, which matters among the first.
+    let phase = monitor.phase(0.0..0.5, base.len());
+    let add = |row: usize| {
         phase.step()?;
-        rows.into_iter().try_for_each(|row| index.add(row as u64, base.row(row)).map_err(failed))
-    })?;
+        index.add(row as u64, base.row(row)).map_err(failed)
+    };
+    let first = base.len().min(ALONE);
+    (0..first).try_for_each(add)?;
+    (first..base.len()).into_par_iter().try_for_each(add)?;
 
     let k = graph.k;
     let phase = monitor.phase(0.5..1.0, graph.rows.div_ceil(UNIT));

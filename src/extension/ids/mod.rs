@@ -1,0 +1,13 @@
+//! Ids of any type: how they are read, kept, ordered and given back.
+//!
+//! Types of at most eight bytes are kept as a number that orders as the type does; wider numbers,
+//! text and blobs as bytes that do. Of every other type the values are kept, beside bytes that
+//! order as they do: DuckDB's own sort key, but where DuckDB itself orders by something else.
+
+mod column;
+mod give_back;
+mod id_type;
+
+pub use column::{IdColumn, Ids, Interner};
+pub use give_back::{register, result_type};
+pub use id_type::{IdType, NATIVE_TYPES};
