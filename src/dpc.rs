@@ -97,7 +97,7 @@ pub fn dpc(density: Vec<f64>, distances: &Matrix, tau: f64, monitor: &Monitor) -
 }
 
 /// Whether j is above i in the order of densities.
-fn above(density: &[f64], j: usize, i: usize) -> bool {
+pub(crate) fn above(density: &[f64], j: usize, i: usize) -> bool {
     density[j] > density[i] || density[j] == density[i] && j < i
 }
 

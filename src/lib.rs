@@ -89,6 +89,6 @@ pub fn cluster(points: Embeddings, options: &ClusterOptions, monitor: &Monitor) 
     let transition = transition::from_graph(&graph, options.kernel, monitor)?;
     drop(graph);
     let density = ndde::ndde(&transition, &options.ndde, monitor)?;
-    let distances = tpdi::tpdi(&transition, monitor)?;
+    let distances = tpdi::tpdi_upward(&transition, &density, monitor)?;
     dpc::dpc(density, &distances, options.tau, monitor)
 }

@@ -3,11 +3,12 @@
 
 use rayon::prelude::*;
 
+use crate::dpc::above;
 use crate::error::Result;
 use crate::kernels::prefetch;
 use crate::monitor::Monitor;
 use crate::ndde::check_transition;
-use crate::sparse::{Matrix, matrix, row, row_units};
+use crate::sparse::{Matrix, ROWS, matrix, row, row_units};
 
 /// How many neighbors ahead a row is asked for.
 const AHEAD: usize = 6;
@@ -18,36 +19,56 @@ const AHEAD: usize = 6;
 /// # Errors
 /// If a probability is negative, a row does not sum to 1, or the run is stopped.
 pub fn tpdi(transition: &Matrix, monitor: &Monitor) -> Result<Matrix> {
+    distances(transition, monitor, |i, j| i != j)
+}
+
+/// The distances that [`dpc`](crate::dpc::dpc()) looks at: of the edges that lead to a higher
+/// density. With these alone it gives the same clustering, for half the work.
+///
+/// # Errors
+/// As [`tpdi`].
+pub fn tpdi_upward(transition: &Matrix, density: &[f64], monitor: &Monitor) -> Result<Matrix> {
+    distances(transition, monitor, |i, j| above(density, j, i))
+}
+
+fn distances(transition: &Matrix, monitor: &Monitor, wanted: impl Fn(usize, usize) -> bool + Sync) -> Result<Matrix> {
     check_transition(transition)?;
     let n = transition.rows();
-    let roots = transition.map(|p| p.sqrt());
-    let mut starts = Vec::with_capacity(n + 1);
-    starts.push(0);
-    for i in 0..n {
-        let columns = row(transition, i).0;
-        let edges = columns.len() - usize::from(columns.binary_search(&(i as u32)).is_ok());
-        starts.push(starts[i] + edges);
-    }
+    let roots: Vec<f64> = transition.data().par_iter().map(|p| p.sqrt()).collect();
+    let rows = transition.indptr();
+    let rows = rows.raw_storage();
+    let root_row = |i: usize| (&transition.indices()[rows[i]..rows[i + 1]], &roots[rows[i]..rows[i + 1]]);
+    let lengths: Vec<usize> = (0..n)
+        .into_par_iter()
+        .with_min_len(ROWS)
+        .map(|i| row(transition, i).0.iter().filter(|&&j| wanted(i, j as usize)).count())
+        .collect();
+    let mut starts = vec![0; n + 1];
+    (0..n).for_each(|i| starts[i + 1] = starts[i] + lengths[i]);
     let (mut columns, mut distances) = (vec![0; starts[n]], vec![0.0; starts[n]]);
     (row_units(&starts, &mut columns).into_par_iter()).zip(row_units(&starts, &mut distances)).try_for_each_init(
         || vec![0.0; n],
-        |dense, ((rows, columns), (_, distances))| {
+        |dense, ((rows, mut columns), (_, mut distances))| {
             monitor.check()?;
-            let mut edges = columns.iter_mut().zip(distances);
             for i in rows {
                 // Row i spread out; the rows of its neighbors then look their columns up.
-                let (neighbors, values) = row(&roots, i);
+                let (neighbors, values) = root_row(i);
                 neighbors.iter().zip(values).for_each(|(&c, &value)| dense[c as usize] = value);
-                for (at, &j) in neighbors.iter().enumerate().filter(|&(_, &j)| j as usize != i) {
-                    if let Some(&ahead) = neighbors.get(at + AHEAD) {
-                        let (columns, values) = row(&roots, ahead as usize);
+                let own;
+                (own, columns) = columns.split_at_mut(lengths[i]);
+                let ends = neighbors.iter().filter(|&&j| wanted(i, j as usize));
+                own.iter_mut().zip(ends).for_each(|(column, &j)| *column = j);
+                let places;
+                (places, distances) = distances.split_at_mut(lengths[i]);
+                for (at, distance) in places.iter_mut().enumerate() {
+                    if let Some(&ahead) = own.get(at + AHEAD) {
+                        let (columns, values) = root_row(ahead as usize);
                         prefetch(columns);
                         prefetch(values);
                     }
-                    let (others, values) = row(&roots, j as usize);
+                    let (others, values) = root_row(own[at] as usize);
                     let shared: f64 = others.iter().zip(values).map(|(&c, value)| dense[c as usize] * value).sum();
-                    let (column, distance) = edges.next().expect("one place an edge");
-                    (*column, *distance) = (j, (1.0 - shared).clamp(0.0, 1.0));
+                    *distance = (1.0 - shared).clamp(0.0, 1.0);
                 }
                 neighbors.iter().for_each(|&c| dense[c as usize] = 0.0);
             }

@@ -7,22 +7,27 @@ use crate::error::{EdgeProblem, Error, Result};
 use crate::knn::KnnGraph;
 use crate::monitor::Monitor;
 use crate::similarity::Kernel;
-use crate::sparse::{Matrix, ROWS, matrix, row, row_units};
+use crate::sparse::{Matrix, matrix, row, row_units};
 
 /// P of a k-NN graph.
 ///
 /// # Errors
 /// If a distance is negative (`ip` of vectors longer than 1), or the run is stopped.
 pub fn from_graph(graph: &KnnGraph, kernel: Kernel, monitor: &Monitor) -> Result<Matrix> {
-    build(graph.len(), monitor, |i, entries| {
-        let (neighbors, distances) = graph.row(i);
-        for (&j, &distance) in neighbors.iter().zip(distances) {
-            // Only `ip` gives a distance below 0.
-            let range = "at least 0, so under metric 'ip' the embeddings must not be longer than 1; use 'cosine'";
-            entries.push((j, similarity_at(kernel, i, j, f64::from(distance), range)?));
-        }
-        Ok(())
-    })
+    build(
+        graph.len(),
+        monitor,
+        |i| graph.row(i).0.len() + 1,
+        |i, entries| {
+            let (neighbors, distances) = graph.row(i);
+            for (&j, &distance) in neighbors.iter().zip(distances) {
+                // Only `ip` gives a distance below 0.
+                let range = "at least 0, so under metric 'ip' the embeddings must not be longer than 1; use 'cosine'";
+                entries.push((j, similarity_at(kernel, i, j, f64::from(distance), range)?));
+            }
+            Ok(())
+        },
+    )
 }
 
 /// P of edges with a distance each. An edge from a point to itself is not needed and left out.
@@ -30,13 +35,18 @@ pub fn from_graph(graph: &KnnGraph, kernel: Kernel, monitor: &Monitor) -> Result
 /// # Errors
 /// If a distance is negative or not finite, or the run is stopped.
 pub fn from_distances(distances: &Matrix, kernel: Kernel, monitor: &Monitor) -> Result<Matrix> {
-    build(distances.rows(), monitor, |i, entries| {
-        let (neighbors, distances) = row(distances, i);
-        for (&j, &distance) in neighbors.iter().zip(distances) {
-            entries.push((j, similarity_at(kernel, i, j, distance, RANGE)?));
-        }
-        Ok(())
-    })
+    build(
+        distances.rows(),
+        monitor,
+        |i| entries(row(distances, i).0, i),
+        |i, entries| {
+            let (neighbors, distances) = row(distances, i);
+            for (&j, &distance) in neighbors.iter().zip(distances).filter(|(j, _)| **j as usize != i) {
+                entries.push((j, similarity_at(kernel, i, j, distance, RANGE)?));
+            }
+            Ok(())
+        },
+    )
 }
 
 /// P of edges with a similarity each, such as a learned probability. An edge from a point to
@@ -45,16 +55,21 @@ pub fn from_distances(distances: &Matrix, kernel: Kernel, monitor: &Monitor) -> 
 /// # Errors
 /// If a similarity is negative or not finite, or the run is stopped.
 pub fn from_similarities(similarities: &Matrix, monitor: &Monitor) -> Result<Matrix> {
-    build(similarities.rows(), monitor, |i, entries| {
-        let (neighbors, similarities) = row(similarities, i);
-        for (&j, &similarity) in neighbors.iter().zip(similarities) {
-            if !(similarity >= 0.0 && similarity.is_finite()) {
-                return Err(value_error(i, j, "similarity", similarity, RANGE));
+    build(
+        similarities.rows(),
+        monitor,
+        |i| entries(row(similarities, i).0, i),
+        |i, entries| {
+            let (neighbors, similarities) = row(similarities, i);
+            for (&j, &similarity) in neighbors.iter().zip(similarities).filter(|(j, _)| **j as usize != i) {
+                if !(similarity >= 0.0 && similarity.is_finite()) {
+                    return Err(value_error(i, j, "similarity", similarity, RANGE));
+                }
+                entries.push((j, similarity));
             }
-            entries.push((j, similarity));
-        }
-        Ok(())
-    })
+            Ok(())
+        },
+    )
 }
 
 /// A distance this little below 0 is 0, rounded: `ip` of equal vectors of length 1.
@@ -74,47 +89,41 @@ fn value_error(i: usize, j: u32, name: &'static str, value: f64, range: &'static
     Error::edge(i, j, EdgeProblem::Value { name, value, range })
 }
 
-/// The lengths of a unit's rows, and their entries end to end.
-type Unit = (Vec<usize>, Vec<(u32, f64)>);
-
+/// Rows of `length(i)` entries each: those that `neighbors` gives, none of them of the point
+/// itself, and one for the point itself.
 fn build(
     n: usize,
     monitor: &Monitor,
+    length: impl Fn(usize) -> usize,
     neighbors: impl Fn(usize, &mut Vec<(u32, f64)>) -> Result<()> + Sync,
 ) -> Result<Matrix> {
-    // Each unit makes its own rows; they are put end to end afterwards.
-    let units: Vec<Unit> = (0..n.div_ceil(ROWS))
-        .into_par_iter()
-        .map(|unit| {
+    let mut starts = Vec::with_capacity(n + 1);
+    starts.push(0);
+    (0..n).for_each(|i| starts.push(starts[i] + length(i)));
+    let (mut columns, mut values) = (vec![0; starts[n]], vec![0.0; starts[n]]);
+    (row_units(&starts, &mut columns).into_par_iter()).zip(row_units(&starts, &mut values)).try_for_each_init(
+        Vec::new,
+        |entries, ((rows, columns), (_, values))| {
             monitor.check()?;
-            let (mut lengths, mut edges, mut entries) = (vec![], vec![], vec![]);
-            for i in unit * ROWS..((unit + 1) * ROWS).min(n) {
+            let mut places = columns.iter_mut().zip(values);
+            for i in rows {
                 entries.clear();
-                neighbors(i, &mut entries)?;
-                entries.retain(|&(j, _)| j as usize != i);
                 entries.push((i as u32, 1.0));
+                neighbors(i, entries)?;
                 // In order of the columns, so that the sum is the same whatever the edges' order.
                 entries.sort_unstable_by_key(|entry| entry.0);
                 let sum: f64 = entries.iter().map(|entry| entry.1).sum();
-                edges.extend(entries.iter().map(|&(j, s)| (j, s / sum)));
-                lengths.push(entries.len());
+                for (&(j, s), (column, value)) in entries.iter().zip(&mut places) {
+                    (*column, *value) = (j, s / sum);
+                }
             }
-            Ok((lengths, edges))
-        })
-        .collect::<Result<_>>()?;
-    let mut starts = Vec::with_capacity(n + 1);
-    starts.push(0);
-    for length in units.iter().flat_map(|(lengths, _)| lengths) {
-        starts.push(starts[starts.len() - 1] + length);
-    }
-    let edges = starts[n];
-    let (mut columns, mut values) = (vec![0; edges], vec![0.0; edges]);
-    (row_units(&starts, &mut columns).into_par_iter()).zip(row_units(&starts, &mut values)).zip(units).for_each(
-        |(((_, columns), (_, values)), (_, edges))| {
-            for ((column, value), edge) in columns.iter_mut().zip(values).zip(edges) {
-                (*column, *value) = edge;
-            }
+            Ok(())
         },
-    );
+    )?;
     Ok(matrix(n, starts, columns, values))
+}
+
+/// Entries of a row of P that has these neighbors: all but the point itself, and it again.
+fn entries(neighbors: &[u32], i: usize) -> usize {
+    neighbors.len() + usize::from(neighbors.binary_search(&(i as u32)).is_err())
 }

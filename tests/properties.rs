@@ -111,6 +111,10 @@ proptest! {
             prop_assert!(clustering.cluster[i] <= next_cluster);
             next_cluster = next_cluster.max(clustering.cluster[i] + 1);
         }
+        // Half of the distances are enough for the same clustering.
+        let upward = tpdi::tpdi_upward(&p, &density, &Monitor::new()).unwrap();
+        prop_assert!(upward.iter().all(|(&distance, (i, j))| value(&d, i as usize, j as usize) == distance));
+        prop_assert_eq!(&dpc::dpc(density.clone(), &upward, tau, &Monitor::new()).unwrap(), &clustering);
         let peaks = (0..points.len()).filter(|&i| clustering.is_peak(i)).count();
         prop_assert_eq!(peaks as u32, next_cluster);
     }

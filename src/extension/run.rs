@@ -148,7 +148,7 @@ impl Run<'_> {
                 (vec![ids], Table::Densities(densities))
             }
             Plan::Tpdi(stage) => {
-                let edges = self.distances(&stage.transition, plan)?;
+                let edges = self.distances(&stage.transition, plan, None)?;
                 (vec![edges.ids], Table::Edges(edges.matrix))
             }
             Plan::DpcCluster(stage) => {
@@ -161,7 +161,7 @@ impl Run<'_> {
                 };
                 let distances = match &stage.distance {
                     Input::Stage(inner) => match &**inner {
-                        Plan::Tpdi(tpdi) => self.distances(&tpdi.transition, inner)?,
+                        Plan::Tpdi(tpdi) => self.distances(&tpdi.transition, inner, Some((&density, &ids)))?,
                         other => unreachable!("{} was refused as a distance", other.name()),
                     },
                     Input::Relation(_) => self.given_edges(&read_by(plan, 1))?,
@@ -371,11 +371,15 @@ impl Run<'_> {
         Ok((ndde(&edges.matrix, &options, self.monitor).map_err(edges.failed())?, edges.ids))
     }
 
-    fn distances(&mut self, transition: &Input, plan: &Plan) -> Result<Edges> {
+    /// All distances; or, for a clustering by densities of the same points, those that it looks at.
+    fn distances(&mut self, transition: &Input, plan: &Plan, densities: Option<(&[f64], &Arc<Ids>)>) -> Result<Edges> {
         let edges = self.transition(transition, plan)?;
         self.transitions.clear();
-        let matrix = tpdi::tpdi(&edges.matrix, self.monitor).map_err(edges.failed())?;
-        Ok(Edges { matrix: Arc::new(matrix), ..edges })
+        let matrix = match densities.filter(|(_, ids)| Arc::ptr_eq(ids, &edges.ids)) {
+            Some((density, _)) => tpdi::tpdi_upward(&edges.matrix, density, self.monitor),
+            None => tpdi::tpdi(&edges.matrix, self.monitor),
+        };
+        Ok(Edges { matrix: Arc::new(matrix.map_err(edges.failed())?), ..edges })
     }
 
     fn given_densities(&mut self, relation: &Relation) -> Result<(Vec<f64>, Arc<Ids>)> {
