@@ -7,7 +7,7 @@ use rayon::prelude::*;
 
 use crate::error::{EdgeProblem, Error, PointProblem, Result};
 use crate::monitor::Monitor;
-use crate::sparse::{Matrix, ROWS, fixed_sum, row};
+use crate::sparse::{Matrix, ROWS, row, transpose};
 
 /// How far a row's sum may be from 1: probabilities that went through single precision pass.
 const ROW_SUM_TOLERANCE: f64 = 1e-4;
@@ -42,27 +42,28 @@ pub fn ndde(transition: &Matrix, options: &NddeOptions, monitor: &Monitor) -> Re
     }
     check_transition(transition)?;
     // Column by column each density is a sum in a fixed order, and no two threads write the same.
-    let incoming = transition.to_csc();
-    let incoming = incoming.transpose_view();
-    let starts = incoming.indptr();
-    let starts = starts.raw_storage();
-    let (sources, probabilities) = (incoming.indices(), incoming.data());
+    let (starts, sources, probabilities) = transpose(transition);
     let n = transition.rows();
-    let mut density = vec![1.0; n];
+    let (mut density, mut next) = (vec![1.0; n], vec![0.0; n]);
     for _ in 0..options.max_iterations {
-        let mut next = vec![0.0; n];
-        next.par_chunks_mut(ROWS).enumerate().try_for_each(|(unit, next)| {
-            monitor.check()?;
-            for (at, next) in next.iter_mut().enumerate() {
-                let places = starts[unit * ROWS + at]..starts[unit * ROWS + at + 1];
-                let terms = sources[places.clone()].iter().zip(&probabilities[places]);
-                *next = terms.fold(0.0, |sum, (&i, p)| sum + p * density[i as usize]);
-            }
-            Ok(())
-        })?;
-        let step = fixed_sum(n, |i| (next[i] - density[i]).powi(2)).sqrt();
-        density = next;
-        if step <= options.epsilon {
+        // The squares of a unit's changes are summed with it, and the units in their order, so
+        // that the sum is the same on any number of threads.
+        let changes: Vec<f64> = (next.par_chunks_mut(ROWS).enumerate())
+            .map(|(unit, next)| {
+                monitor.check()?;
+                let first = unit * ROWS;
+                let mut change = 0.0;
+                for (at, next) in next.iter_mut().enumerate() {
+                    let places = starts[first + at]..starts[first + at + 1];
+                    let terms = sources[places.clone()].iter().zip(&probabilities[places]);
+                    *next = terms.fold(0.0, |sum, (&i, p)| sum + p * density[i as usize]);
+                    change += (*next - density[first + at]).powi(2);
+                }
+                Ok(change)
+            })
+            .collect::<Result<_>>()?;
+        std::mem::swap(&mut density, &mut next);
+        if changes.iter().sum::<f64>().sqrt() <= options.epsilon {
             break;
         }
     }

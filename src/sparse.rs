@@ -82,11 +82,15 @@ pub(crate) fn matrix(n: usize, starts: Vec<usize>, columns: Vec<u32>, values: Ve
 }
 
 /// Cut per-edge data into units of whole rows, to be written in parallel.
-pub(crate) fn row_units<'a, T>(starts: &[usize], mut data: &'a mut [T]) -> Vec<(Range<usize>, &'a mut [T])> {
+pub(crate) fn row_units<'a, T>(starts: &[usize], data: &'a mut [T]) -> Vec<(Range<usize>, &'a mut [T])> {
+    units(starts, data, ROWS)
+}
+
+fn units<'a, T>(starts: &[usize], mut data: &'a mut [T], size: usize) -> Vec<(Range<usize>, &'a mut [T])> {
     let n = starts.len() - 1;
-    (0..n.div_ceil(ROWS))
+    (0..n.div_ceil(size))
         .map(|unit| {
-            let rows = unit * ROWS..((unit + 1) * ROWS).min(n);
+            let rows = unit * size..((unit + 1) * size).min(n);
             let (part, rest) = std::mem::take(&mut data).split_at_mut(starts[rows.end] - starts[rows.start]);
             data = rest;
             (rows, part)
@@ -102,14 +106,35 @@ pub(crate) fn row(matrix: &Matrix, row: usize) -> (&[u32], &[f64]) {
     (&matrix.indices()[places.clone()], &matrix.data()[places])
 }
 
-/// Sum in a fixed order, whatever the threads: by units of rows, then over the units.
-pub(crate) fn fixed_sum(n: usize, term: impl Fn(usize) -> f64 + Sync) -> f64 {
-    let parts: Vec<f64> = (0..n.div_ceil(ROWS))
-        .into_par_iter()
-        .map(|unit| (unit * ROWS..((unit + 1) * ROWS).min(n)).map(&term).sum())
-        .collect();
-    parts.into_iter().sum()
+/// The transpose: where each column's entries start, and their rows and values, in order. The
+/// columns are dealt out in blocks, so that each thread's writes stay close together.
+pub(crate) fn transpose(source: &Matrix) -> (Vec<usize>, Vec<u32>, Vec<f64>) {
+    let n = source.rows();
+    let mut starts = vec![0usize; n + 1];
+    source.indices().iter().for_each(|&column| starts[column as usize + 1] += 1);
+    (0..n).for_each(|column| starts[column + 1] += starts[column]);
+    let (mut rows, mut values) = (vec![0u32; source.nnz()], vec![0.0f64; source.nnz()]);
+    let block = n.div_ceil(TRANSPOSE_BLOCKS).max(1);
+    (units(&starts, &mut rows, block).into_par_iter()).zip(units(&starts, &mut values, block)).for_each(
+        |((block, rows), (_, values))| {
+            let first = starts[block.start];
+            let mut next: Vec<usize> = starts[block.clone()].iter().map(|start| start - first).collect();
+            for from in 0..n {
+                let (columns, row_values) = row(source, from);
+                let begin = columns.partition_point(|&column| (column as usize) < block.start);
+                let end = columns.partition_point(|&column| (column as usize) < block.end);
+                for (&column, &value) in columns[begin..end].iter().zip(&row_values[begin..end]) {
+                    let place = &mut next[column as usize - block.start];
+                    (rows[*place], values[*place]) = (from as u32, value);
+                    *place += 1;
+                }
+            }
+        },
+    );
+    (starts, rows, values)
 }
+
+const TRANSPOSE_BLOCKS: usize = 4;
 
 #[cfg(test)]
 mod tests {
@@ -124,6 +149,17 @@ mod tests {
         assert_eq!(a, b);
         assert_eq!(row(&a, 0), (&[1, 2][..], &[0.1, 0.2][..]));
         assert_eq!(row(&a, 1), (&[][..], &[][..]));
+    }
+
+    #[test]
+    fn the_transpose_is_that_of_sprs() {
+        let edges = (0..100u32).flat_map(|i| (0..i % 7).map(move |j| (i, (i * 31 + j) % 100)));
+        let (src, dst): (Vec<u32>, Vec<u32>) = edges.unzip();
+        let values: Vec<f64> = (0..src.len()).map(|at| at as f64).collect();
+        let matrix = from_edges(100, &src, &dst, &values).unwrap();
+        let (starts, rows, values) = transpose(&matrix);
+        assert_eq!(super::matrix(100, starts, rows, values), matrix.transpose_view().to_csr());
+        assert_eq!(transpose(&from_edges(0, &[], &[], &[]).unwrap()).0, [0]);
     }
 
     #[test]

@@ -64,7 +64,7 @@ impl Job {
     pub fn poll(&self, slot: &Slot, context: &Context) -> Result<Option<Arc<Output>>> {
         let mut result = lock(&self.result);
         if result.is_none() {
-            let wait = self.done.wait_timeout(result, Duration::from_millis(5));
+            let wait = self.done.wait_timeout(result, Duration::from_millis(10));
             result = wait.unwrap_or_else(|poisoned| poisoned.into_inner()).0;
         }
         match result.as_ref() {
