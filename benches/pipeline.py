@@ -44,8 +44,8 @@ def main(n: int = 100_000, dim: int = 128, k: int = 80, runs: int = 5) -> None:
     con.execute("CREATE TABLE faces AS FROM arrow")
     con.unregister("arrow")
     del points, column, arrow
-    transition = f"transition_matrix(knn_graph('faces', k := {k}))"
     graph = f"knn_graph('faces', k := {k})"
+    transition = f"transition_matrix({graph})"
     queries = {
         "graph, counted": f"SELECT count(*) FROM {graph}",
         "graph, stored": f"CREATE OR REPLACE TABLE g AS FROM {graph}",

@@ -21,13 +21,7 @@ pub(crate) const ROWS: usize = 1024;
 /// # Errors
 /// If an edge occurs twice.
 pub fn from_edges(n: usize, src: &[u32], dst: &[u32], values: &[f64]) -> Result<Matrix> {
-    let mut starts = vec![0usize; n + 1];
-    for &src in src {
-        starts[src as usize + 1] += 1;
-    }
-    for row in 0..n {
-        starts[row + 1] += starts[row];
-    }
+    let starts = starts_of(n, src);
     let mut next = starts.clone();
     let mut edges = vec![(0u32, 0.0f64); src.len()];
     for ((&src, &dst), &value) in src.iter().zip(dst).zip(values) {
@@ -35,7 +29,7 @@ pub fn from_edges(n: usize, src: &[u32], dst: &[u32], values: &[f64]) -> Result<
         edges[*place] = (dst, value);
         *place += 1;
     }
-    row_units(&starts, &mut edges).into_par_iter().try_for_each(|(rows, edges)| {
+    units(&starts, &mut edges, ROWS).into_par_iter().try_for_each(|(rows, edges)| {
         let first = starts[rows.start];
         for row in rows {
             let edges = &mut edges[starts[row] - first..starts[row + 1] - first];
@@ -81,12 +75,23 @@ pub(crate) fn matrix(n: usize, starts: Vec<usize>, columns: Vec<u32>, values: Ve
         .expect("rows are complete and their columns in order")
 }
 
-/// Cut per-edge data into units of whole rows, to be written in parallel.
-pub(crate) fn row_units<'a, T>(starts: &[usize], data: &'a mut [T]) -> Vec<(Range<usize>, &'a mut [T])> {
-    units(starts, data, ROWS)
+/// Where each of `n` rows starts in data laid end to end, and where the last one ends.
+pub(crate) fn starts(n: usize, length: impl Fn(usize) -> usize + Sync) -> Vec<usize> {
+    let mut starts = vec![0; n + 1];
+    starts[1..].par_iter_mut().with_min_len(ROWS).enumerate().for_each(|(row, start)| *start = length(row));
+    (0..n).for_each(|row| starts[row + 1] += starts[row]);
+    starts
 }
 
-fn units<'a, T>(starts: &[usize], mut data: &'a mut [T], size: usize) -> Vec<(Range<usize>, &'a mut [T])> {
+/// The same, where a row is as long as it is named often.
+fn starts_of(n: usize, names: &[u32]) -> Vec<usize> {
+    let mut lengths = vec![0; n];
+    names.iter().for_each(|&row| lengths[row as usize] += 1);
+    starts(n, |row| lengths[row])
+}
+
+/// Cut per-edge data into units of `size` whole rows, to be written in parallel.
+pub(crate) fn units<'a, T>(starts: &[usize], mut data: &'a mut [T], size: usize) -> Vec<(Range<usize>, &'a mut [T])> {
     let n = starts.len() - 1;
     (0..n.div_ceil(size))
         .map(|unit| {
@@ -98,11 +103,16 @@ fn units<'a, T>(starts: &[usize], mut data: &'a mut [T], size: usize) -> Vec<(Ra
         .collect()
 }
 
-/// One row's columns and values.
-pub(crate) fn row(matrix: &Matrix, row: usize) -> (&[u32], &[f64]) {
+/// Where one row's columns and values are.
+pub(crate) fn places(matrix: &Matrix, row: usize) -> Range<usize> {
     let starts = matrix.indptr();
     let starts = starts.raw_storage();
-    let places = starts[row]..starts[row + 1];
+    starts[row]..starts[row + 1]
+}
+
+/// One row's columns and values.
+pub(crate) fn row(matrix: &Matrix, row: usize) -> (&[u32], &[f64]) {
+    let places = places(matrix, row);
     (&matrix.indices()[places.clone()], &matrix.data()[places])
 }
 
@@ -110,11 +120,9 @@ pub(crate) fn row(matrix: &Matrix, row: usize) -> (&[u32], &[f64]) {
 /// columns are dealt out in blocks, so that each thread's writes stay close together.
 pub(crate) fn transpose(source: &Matrix) -> (Vec<usize>, Vec<u32>, Vec<f64>) {
     let n = source.rows();
-    let mut starts = vec![0usize; n + 1];
-    source.indices().iter().for_each(|&column| starts[column as usize + 1] += 1);
-    (0..n).for_each(|column| starts[column + 1] += starts[column]);
+    let starts = starts_of(n, source.indices());
     let (mut rows, mut values) = (vec![0u32; source.nnz()], vec![0.0f64; source.nnz()]);
-    let block = n.div_ceil(TRANSPOSE_BLOCKS).max(1);
+    let block = n.div_ceil(2 * rayon::current_num_threads()).max(1);
     (units(&starts, &mut rows, block).into_par_iter()).zip(units(&starts, &mut values, block)).for_each(
         |((block, rows), (_, values))| {
             let first = starts[block.start];
@@ -133,8 +141,6 @@ pub(crate) fn transpose(source: &Matrix) -> (Vec<usize>, Vec<u32>, Vec<f64>) {
     );
     (starts, rows, values)
 }
-
-const TRANSPOSE_BLOCKS: usize = 4;
 
 #[cfg(test)]
 mod tests {

@@ -8,7 +8,7 @@ use crate::error::Result;
 use crate::kernels::prefetch;
 use crate::monitor::Monitor;
 use crate::ndde::check_transition;
-use crate::sparse::{Matrix, ROWS, matrix, row, row_units};
+use crate::sparse::{Matrix, ROWS, matrix, places, row, starts, units};
 
 /// How many neighbors ahead a row is asked for.
 const AHEAD: usize = 6;
@@ -19,7 +19,7 @@ const AHEAD: usize = 6;
 /// # Errors
 /// If a probability is negative, a row does not sum to 1, or the run is stopped.
 pub fn tpdi(transition: &Matrix, monitor: &Monitor) -> Result<Matrix> {
-    distances(transition, monitor, |i, j| i != j)
+    distances(transition, monitor, &|i, j| i != j)
 }
 
 /// The distances that [`dpc`](crate::dpc::dpc()) looks at: of the edges that lead to a higher
@@ -28,45 +28,40 @@ pub fn tpdi(transition: &Matrix, monitor: &Monitor) -> Result<Matrix> {
 /// # Errors
 /// As [`tpdi`].
 pub fn tpdi_upward(transition: &Matrix, density: &[f64], monitor: &Monitor) -> Result<Matrix> {
-    distances(transition, monitor, |i, j| above(density, j, i))
+    distances(transition, monitor, &|i, j| above(density, j, i))
 }
 
-fn distances(transition: &Matrix, monitor: &Monitor, wanted: impl Fn(usize, usize) -> bool + Sync) -> Result<Matrix> {
+fn distances(
+    transition: &Matrix,
+    monitor: &Monitor,
+    wanted: &(impl Fn(usize, usize) -> bool + Sync),
+) -> Result<Matrix> {
     check_transition(transition)?;
     let n = transition.rows();
     let roots: Vec<f64> = transition.data().par_iter().map(|p| p.sqrt()).collect();
-    let rows = transition.indptr();
-    let rows = rows.raw_storage();
-    let root_row = |i: usize| (&transition.indices()[rows[i]..rows[i + 1]], &roots[rows[i]..rows[i + 1]]);
-    let lengths: Vec<usize> = (0..n)
-        .into_par_iter()
-        .with_min_len(ROWS)
-        .map(|i| row(transition, i).0.iter().filter(|&&j| wanted(i, j as usize)).count())
-        .collect();
-    let mut starts = vec![0; n + 1];
-    (0..n).for_each(|i| starts[i + 1] = starts[i] + lengths[i]);
+    let root_row = |i: usize| (row(transition, i).0, &roots[places(transition, i)]);
+    let ends = |i: usize| row(transition, i).0.iter().copied().filter(move |&j| wanted(i, j as usize));
+    let starts = starts(n, |i| ends(i).count());
     let (mut columns, mut distances) = (vec![0; starts[n]], vec![0.0; starts[n]]);
-    (row_units(&starts, &mut columns).into_par_iter()).zip(row_units(&starts, &mut distances)).try_for_each_init(
+    (units(&starts, &mut columns, ROWS).into_par_iter()).zip(units(&starts, &mut distances, ROWS)).try_for_each_init(
         || vec![0.0; n],
-        |dense, ((rows, mut columns), (_, mut distances))| {
+        |dense, ((rows, columns), (_, distances))| {
             monitor.check()?;
+            let first = starts[rows.start];
             for i in rows {
                 // Row i spread out; the rows of its neighbors then look their columns up.
                 let (neighbors, values) = root_row(i);
                 neighbors.iter().zip(values).for_each(|(&c, &value)| dense[c as usize] = value);
-                let own;
-                (own, columns) = columns.split_at_mut(lengths[i]);
-                let ends = neighbors.iter().filter(|&&j| wanted(i, j as usize));
-                own.iter_mut().zip(ends).for_each(|(column, &j)| *column = j);
-                let places;
-                (places, distances) = distances.split_at_mut(lengths[i]);
-                for (at, distance) in places.iter_mut().enumerate() {
-                    if let Some(&ahead) = own.get(at + AHEAD) {
-                        let (columns, values) = root_row(ahead as usize);
-                        prefetch(columns);
+                let own = starts[i] - first..starts[i + 1] - first;
+                let (columns, distances) = (&mut columns[own.clone()], &mut distances[own]);
+                columns.iter_mut().zip(ends(i)).for_each(|(column, j)| *column = j);
+                for (at, (&j, distance)) in columns.iter().zip(distances).enumerate() {
+                    if let Some(&ahead) = columns.get(at + AHEAD) {
+                        let (others, values) = root_row(ahead as usize);
+                        prefetch(others);
                         prefetch(values);
                     }
-                    let (others, values) = root_row(own[at] as usize);
+                    let (others, values) = root_row(j as usize);
                     let shared: f64 = others.iter().zip(values).map(|(&c, value)| dense[c as usize] * value).sum();
                     *distance = (1.0 - shared).clamp(0.0, 1.0);
                 }

@@ -7,27 +7,17 @@ use crate::error::{EdgeProblem, Error, Result};
 use crate::knn::KnnGraph;
 use crate::monitor::Monitor;
 use crate::similarity::Kernel;
-use crate::sparse::{Matrix, matrix, row, row_units};
+use crate::sparse::{Matrix, ROWS, matrix, row, starts, units};
 
 /// P of a k-NN graph.
 ///
 /// # Errors
 /// If a distance is negative (`ip` of vectors longer than 1), or the run is stopped.
 pub fn from_graph(graph: &KnnGraph, kernel: Kernel, monitor: &Monitor) -> Result<Matrix> {
-    build(
-        graph.len(),
-        monitor,
-        |i| graph.row(i).0.len() + 1,
-        |i, entries| {
-            let (neighbors, distances) = graph.row(i);
-            for (&j, &distance) in neighbors.iter().zip(distances) {
-                // Only `ip` gives a distance below 0.
-                let range = "at least 0, so under metric 'ip' the embeddings must not be longer than 1; use 'cosine'";
-                entries.push((j, similarity_at(kernel, i, j, f64::from(distance), range)?));
-            }
-            Ok(())
-        },
-    )
+    // Only `ip` gives a distance below 0.
+    let range = "at least 0, so under metric 'ip' the embeddings must not be longer than 1; use 'cosine'";
+    let similarity = |i, j, distance| similarity_at(kernel, i, j, f64::from(distance), range);
+    build(graph.len(), |i| graph.row(i), similarity, monitor)
 }
 
 /// P of edges with a distance each. An edge from a point to itself is not needed and left out.
@@ -35,18 +25,8 @@ pub fn from_graph(graph: &KnnGraph, kernel: Kernel, monitor: &Monitor) -> Result
 /// # Errors
 /// If a distance is negative or not finite, or the run is stopped.
 pub fn from_distances(distances: &Matrix, kernel: Kernel, monitor: &Monitor) -> Result<Matrix> {
-    build(
-        distances.rows(),
-        monitor,
-        |i| entries(row(distances, i).0, i),
-        |i, entries| {
-            let (neighbors, distances) = row(distances, i);
-            for (&j, &distance) in neighbors.iter().zip(distances).filter(|(j, _)| **j as usize != i) {
-                entries.push((j, similarity_at(kernel, i, j, distance, RANGE)?));
-            }
-            Ok(())
-        },
-    )
+    let similarity = |i, j, distance| similarity_at(kernel, i, j, distance, RANGE);
+    build(distances.rows(), |i| row(distances, i), similarity, monitor)
 }
 
 /// P of edges with a similarity each, such as a learned probability. An edge from a point to
@@ -55,21 +35,11 @@ pub fn from_distances(distances: &Matrix, kernel: Kernel, monitor: &Monitor) -> 
 /// # Errors
 /// If a similarity is negative or not finite, or the run is stopped.
 pub fn from_similarities(similarities: &Matrix, monitor: &Monitor) -> Result<Matrix> {
-    build(
-        similarities.rows(),
-        monitor,
-        |i| entries(row(similarities, i).0, i),
-        |i, entries| {
-            let (neighbors, similarities) = row(similarities, i);
-            for (&j, &similarity) in neighbors.iter().zip(similarities).filter(|(j, _)| **j as usize != i) {
-                if !(similarity >= 0.0 && similarity.is_finite()) {
-                    return Err(value_error(i, j, "similarity", similarity, RANGE));
-                }
-                entries.push((j, similarity));
-            }
-            Ok(())
-        },
-    )
+    let similarity = |i, j, similarity: f64| {
+        let valid = similarity >= 0.0 && similarity.is_finite();
+        if valid { Ok(similarity) } else { Err(value_error(i, j, "similarity", similarity, RANGE)) }
+    };
+    build(similarities.rows(), |i| row(similarities, i), similarity, monitor)
 }
 
 /// A distance this little below 0 is 0, rounded: `ip` of equal vectors of length 1.
@@ -89,19 +59,17 @@ fn value_error(i: usize, j: u32, name: &'static str, value: f64, range: &'static
     Error::edge(i, j, EdgeProblem::Value { name, value, range })
 }
 
-/// Rows of `length(i)` entries each: those that `neighbors` gives, none of them of the point
-/// itself, and one for the point itself.
-fn build(
+/// Rows of a point itself and its neighbors, divided by their sums. `row` gives a point's neighbors
+/// with a value each, and `similarity` turns that value into a similarity.
+fn build<'a, V: Copy + 'a>(
     n: usize,
+    row: impl Fn(usize) -> (&'a [u32], &'a [V]) + Sync,
+    similarity: impl Fn(usize, u32, V) -> Result<f64> + Sync,
     monitor: &Monitor,
-    length: impl Fn(usize) -> usize,
-    neighbors: impl Fn(usize, &mut Vec<(u32, f64)>) -> Result<()> + Sync,
 ) -> Result<Matrix> {
-    let mut starts = Vec::with_capacity(n + 1);
-    starts.push(0);
-    (0..n).for_each(|i| starts.push(starts[i] + length(i)));
+    let starts = starts(n, |i| row(i).0.iter().filter(|&&j| j as usize != i).count() + 1);
     let (mut columns, mut values) = (vec![0; starts[n]], vec![0.0; starts[n]]);
-    (row_units(&starts, &mut columns).into_par_iter()).zip(row_units(&starts, &mut values)).try_for_each_init(
+    (units(&starts, &mut columns, ROWS).into_par_iter()).zip(units(&starts, &mut values, ROWS)).try_for_each_init(
         Vec::new,
         |entries, ((rows, columns), (_, values))| {
             monitor.check()?;
@@ -109,7 +77,13 @@ fn build(
             for i in rows {
                 entries.clear();
                 entries.push((i as u32, 1.0));
-                neighbors(i, entries)?;
+                let (neighbors, values) = row(i);
+                for (&j, &value) in neighbors.iter().zip(values) {
+                    let similarity = similarity(i, j, value)?;
+                    if j as usize != i {
+                        entries.push((j, similarity));
+                    }
+                }
                 // In order of the columns, so that the sum is the same whatever the edges' order.
                 entries.sort_unstable_by_key(|entry| entry.0);
                 let sum: f64 = entries.iter().map(|entry| entry.1).sum();
@@ -121,9 +95,4 @@ fn build(
         },
     )?;
     Ok(matrix(n, starts, columns, values))
-}
-
-/// Entries of a row of P that has these neighbors: all but the point itself, and it again.
-fn entries(neighbors: &[u32], i: usize) -> usize {
-    neighbors.len() + usize::from(neighbors.binary_search(&(i as u32)).is_err())
 }

@@ -132,11 +132,7 @@ impl Run<'_> {
         let (ids, table) = match plan {
             Plan::KnnGraph(graph) => {
                 let Graph { graph, src, dst } = self.graph(graph)?;
-                let mut starts = vec![0];
-                starts.extend((0..graph.len()).scan(0, |edges, row| {
-                    *edges += graph.row(row).0.len();
-                    Some(*edges)
-                }));
+                let starts = sparse::starts(graph.len(), |row| graph.row(row).0.len());
                 (vec![src, dst], Table::Graph { graph, starts })
             }
             Plan::TransitionMatrix(stage) => {
@@ -447,7 +443,7 @@ fn align(edges: Edges, ids: &Arc<Ids>) -> Result<Edges> {
         return Ok(edges);
     }
     let numbers = edges.ids.numbers_in(ids);
-    let (mut starts, mut columns) = (vec![0; ids.len() + 1], Vec::with_capacity(edges.matrix.nnz()));
+    let (mut lengths, mut columns) = (vec![0; ids.len()], Vec::with_capacity(edges.matrix.nnz()));
     for (row, neighbors) in edges.matrix.outer_iterator().enumerate() {
         for &neighbor in neighbors.indices() {
             let (Some(src), Some(dst)) = (numbers[row], numbers[neighbor as usize]) else {
@@ -455,11 +451,11 @@ fn align(edges: Edges, ids: &Arc<Ids>) -> Result<Edges> {
                 return Err(failed("dpc_cluster", &edges.ids)(Error::edge(row, neighbor, problem)));
             };
             // Both are in order of the ids, so rows and columns stay in order.
-            starts[src as usize + 1] += 1;
+            lengths[src as usize] += 1;
             columns.push(dst);
         }
     }
-    (0..ids.len()).for_each(|row| starts[row + 1] += starts[row]);
+    let starts = sparse::starts(ids.len(), |row| lengths[row]);
     let matrix = sparse::matrix(ids.len(), starts, columns, edges.matrix.data().to_vec());
     Ok(Edges { matrix: Arc::new(matrix), ids: ids.clone(), ..edges })
 }
