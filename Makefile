@@ -16,7 +16,7 @@ test: release .venv/installed
 	cargo clippy --release --all-targets --locked -- -D warnings
 	cargo check --release --locked --no-default-features
 	cargo test --release --locked
-	$(PYTHON) -m pytest -q tests
+	$(PYTHON) -m pytest -q -rs tests
 
 release:
 	cargo build --release --locked
