@@ -36,31 +36,13 @@ pub fn squared_distance(x: &[f32], y: &[f32]) -> f64 {
     lanes.iter().sum::<f64>() + rest
 }
 
-/// Append to `found` each `j` with `values[j] <= limit`.
+/// The whole numbers nearest to `values * factor`, none of which is beyond 16 bits.
 #[multiversion(targets = "simd")]
-pub fn at_most(values: &[f32], limit: f32, found: &mut Vec<u32>) {
-    let (chunks, rest) = values.as_chunks::<32>();
-    for (at, chunk) in chunks.iter().enumerate() {
-        if chunk.iter().fold(false, |any, &x| any | (x <= limit)) {
-            found.extend((0..32).filter(|&j| chunk[j] <= limit).map(|j| (at * 32 + j) as u32));
-        }
-    }
-    let start = values.len() - rest.len();
-    found.extend((0..rest.len()).filter(|&j| rest[j] <= limit).map(|j| (start + j) as u32));
-}
-
-/// Append to `found` each `j` with `values[j] <= limits[j]`.
-#[multiversion(targets = "simd")]
-pub fn at_most_each(values: &[f32], limits: &[f32], found: &mut Vec<u32>) {
-    let (chunks, rest) = values.as_chunks::<32>();
-    let (bounds, last) = limits.as_chunks::<32>();
-    for (at, (chunk, bound)) in chunks.iter().zip(bounds).enumerate() {
-        if chunk.iter().zip(bound).fold(false, |any, (x, limit)| any | (x <= limit)) {
-            found.extend((0..32).filter(|&j| chunk[j] <= bound[j]).map(|j| (at * 32 + j) as u32));
-        }
-    }
-    let start = values.len() - rest.len();
-    found.extend((0..rest.len()).filter(|&j| rest[j] <= last[j]).map(|j| (start + j) as u32));
+pub fn quantize(values: &[f32], factor: f32, whole: &mut Vec<i16>) {
+    // Added to it, a number has no place left for a fraction, and its last bits count the units.
+    const UNITS: f32 = 12_582_912.0;
+    whole.clear();
+    whole.extend(values.iter().map(|x| (x * factor + UNITS).to_bits() as i16));
 }
 
 /// Ask for a slice that is read soon, so that it is in the cache by then: rows of neighbors lie
@@ -90,15 +72,9 @@ mod tests {
     }
 
     #[test]
-    fn scans_find_every_value_at_most_the_limit_and_no_nan() {
-        let mut values: Vec<f32> = (0..75).map(|i| ((i * 37) % 75) as f32).collect();
-        values[3] = f32::NAN;
-        let expected: Vec<u32> = (0..75).filter(|&j| values[j as usize] <= 9.0).collect();
-        let mut found = Vec::new();
-        at_most(&values, 9.0, &mut found);
-        assert_eq!(found, expected);
-        found.clear();
-        at_most_each(&values, &[9.0; 75], &mut found);
-        assert_eq!(found, expected);
+    fn quantizing_rounds_to_the_nearest() {
+        let mut whole = vec![7];
+        quantize(&[-32766.6, -0.4, 0.6, 32767.2], 1.0, &mut whole);
+        assert_eq!(whole, [-32767, 0, 1, 32767]);
     }
 }

@@ -1,265 +1,467 @@
-//! All pairs, in square tiles of one matrix product each.
+//! All pairs, in tiles of two blocks of rows, each pair once.
 //!
-//! A tile gives every distance in single precision, with a rounding error of at most `margin`. A
-//! row keeps each candidate that could be among its `k` nearest in spite of that error; the exact
-//! distance decides between them at the end. So the result does not depend on how the
-//! product sums, and no part of the N x N matrix outlives its tile.
+//! A tile tells each distance within a `margin`, from products of whole numbers. A row keeps each
+//! candidate that could be among its `k` nearest in spite of that error; the exact distance decides
+//! between them at the end. So the result does not depend on how the products are made, and no part
+//! of the N x N matrix outlives its tile.
+//!
+//! What a row has seen so far is a random part of all rows, so it also knows about how far its
+//! `k`-th will be. The first pass goes by that guess, with ample room. A row that finds fewer than
+//! `k` within it was misled, and looks at all rows once more in a second pass.
 
 use std::ops::Range;
 use std::sync::Mutex;
 
-use ndarray::{Array2, linalg::general_mat_mul};
 use rayon::prelude::*;
 
+use super::products::{ANY, Instructions, Multiplier, NONE, RUN, Scale, Wanted};
 use super::{KnnGraph, Metric, Search};
 use crate::error::Result;
-use crate::kernels::{at_most, at_most_each};
+use crate::kernels::prefetch;
 use crate::monitor::Monitor;
 
-/// Rows and columns of a tile: with its two blocks of rows it stays in the second-level cache.
-const BLOCK: usize = 512;
+/// Values in a block of rows: packed, a block of rows stays in the second-level cache.
+const BLOCK_VALUES: usize = 128 << 10;
+
+/// The rows of a block are a multiple of this, of whole panels for all [`Instructions`].
+const PANELS: usize = 96;
+
+/// Columns after which a row first makes a guess; it makes the next when it has seen twice as many.
+const FIRST: usize = 48;
 
 /// Places for candidates beyond `k`; when they are full, a row drops all that cannot win.
 const SPARE: usize = 48;
+
+/// Rows that are asked for ahead of their exact distances.
+const AHEAD: usize = 4;
 
 /// Peak bytes of the candidates.
 pub(super) fn memory(queries: usize, k: usize) -> u64 {
     queries as u64 * (k + SPARE) as u64 * size_of::<Candidate>() as u64
 }
 
-#[derive(Debug, Clone, Copy, PartialEq)]
-struct Candidate {
-    /// Within `margin` of the exact distance.
-    distance: f32,
-    row: u32,
-}
+/// A row and its distance, within the margin of the exact one; in one number that orders by both.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Candidate(u64);
 
-pub(super) fn search(search: &Search, graph: &mut KnnGraph, monitor: &Monitor) -> Result<()> {
-    let k = graph.k;
-    let margins = Margins::new(search);
-    let query_blocks: Vec<Mutex<Block>> =
-        blocks(search.queries().len()).map(|rows| Mutex::new(Block::new(rows, k, &margins, search))).collect();
-    let base_blocks: Vec<Range<usize>> = blocks(search.base.len()).collect();
-    let tiles = tiles(query_blocks.len(), base_blocks.len(), search.queries.is_none());
+impl Candidate {
+    fn new(distance: f32, row: u32) -> Self {
+        // The bits of floats order like whole numbers, those of negative ones the other way round.
+        let bits = distance.to_bits();
+        let ordered = if bits >> 31 == 0 { bits | 1 << 31 } else { !bits };
+        Self(u64::from(ordered) << 32 | u64::from(row))
+    }
 
-    let phase = monitor.phase(0.0..0.95, tiles.len());
-    tiles.par_iter().try_for_each_init(Tile::default, |tile, &(i, j)| {
-        phase.step()?;
-        let rows = blocks_at(i, search.queries().len());
-        tile.compute(search, rows, base_blocks[j].clone());
-        query_blocks[i].lock().expect("no panic under the lock").take_rows(tile, search);
-        // The same product serves the other side of a pair, which is computed once.
-        if search.queries.is_none() && i != j {
-            query_blocks[j].lock().expect("no panic under the lock").take_columns(tile, search);
-        }
-        Ok(())
-    })?;
+    fn row(self) -> u32 {
+        self.0 as u32
+    }
 
-    let phase = monitor.phase(0.95..1.0, query_blocks.len());
-    let places = BLOCK * k;
-    (query_blocks.into_par_iter())
-        .zip(graph.neighbors.par_chunks_mut(places).zip(graph.distances.par_chunks_mut(places)))
-        .try_for_each(|(block, (neighbors, distances))| {
-            phase.step()?;
-            block.into_inner().expect("no panic under the lock").finish(search, neighbors, distances);
-            Ok(())
-        })
-}
-
-fn blocks(len: usize) -> impl Iterator<Item = Range<usize>> {
-    (0..len.div_ceil(BLOCK)).map(move |block| blocks_at(block, len))
-}
-
-fn blocks_at(block: usize, len: usize) -> Range<usize> {
-    block * BLOCK..((block + 1) * BLOCK).min(len)
-}
-
-/// The tiles to compute, diagonal by diagonal, so that neighbors in time seldom share a block.
-fn tiles(queries: usize, bases: usize, symmetric: bool) -> Vec<(usize, usize)> {
-    if symmetric {
-        (0..bases).flat_map(|d| (0..bases - d).map(move |i| (i, i + d))).collect()
-    } else {
-        (0..bases).flat_map(|d| (0..queries).map(move |i| (i, (i + d) % bases))).collect()
+    fn distance(self) -> f32 {
+        let ordered = (self.0 >> 32) as u32;
+        f32::from_bits(if ordered >> 31 == 1 { ordered & !(1 << 31) } else { !ordered })
     }
 }
 
-/// How far a distance from a tile can be from the exact one.
-struct Margins {
-    unit: f64,
+pub(super) fn search(
+    search: &Search,
+    instructions: Instructions,
+    graph: &mut KnnGraph,
+    monitor: &Monitor,
+) -> Result<()> {
+    let longest = |lengths: &[f64]| lengths.iter().copied().fold(0.0, f64::max).sqrt();
+    let longest = longest(search.base.squared_lengths()).max(longest(search.queries().squared_lengths()));
+    let dim = search.base.dim();
+    let mut pass = Pass {
+        search,
+        k: graph.k,
+        instructions,
+        block: (BLOCK_VALUES / dim / PANELS).clamp(1, 10) * PANELS,
+        scale: Scale::new(longest, dim),
+        longest,
+        columns: scattered(search.base.len()),
+        offsets: Vec::new(),
+    };
+    let squared_lengths = search.base.squared_lengths();
+    pass.offsets = pass.columns.iter().map(|&row| pass.offset(squared_lengths[row as usize])).collect();
+    let missed = match search.queries {
+        None => pass.run(&pass.columns, true, true, 0.0..0.95, graph, monitor)?,
+        Some(queries) => pass.run(&scattered(queries.len()), false, true, 0.0..0.95, graph, monitor)?,
+    };
+    pass.run(&missed, false, false, 0.95..1.0, graph, monitor)?;
+    Ok(())
+}
+
+/// The numbers 0..n, so that any run of them is spread over all.
+fn scattered(n: usize) -> Vec<u32> {
+    let mut step = (n as f64 * 0.618_033_988_749_895) as usize;
+    while gcd(step, n) > 1 {
+        step += 1;
+    }
+    (0..n).scan(0, |at, _| Some(std::mem::replace(at, (*at + step) % n) as u32)).collect()
+}
+
+fn gcd(a: usize, b: usize) -> usize {
+    if b == 0 { a } else { gcd(b, a % b) }
+}
+
+/// A look at all columns, for some rows.
+struct Pass<'a> {
+    search: &'a Search<'a>,
+    k: usize,
+    instructions: Instructions,
+    /// Rows in a block.
+    block: usize,
+    scale: Scale,
+    /// The greatest length of a row.
     longest: f64,
-    metric: Metric,
+    columns: Vec<u32>,
+    /// Of each of the columns, see [`Self::offset`].
+    offsets: Vec<i32>,
 }
 
-impl Margins {
-    /// A sum of D products in any order is off by at most D u sum |x_i y_i| <= D u |x| |y|, with
-    /// u = 2^-24; a few more roundings make the distance of it. Doubled, to be safe.
-    fn new(search: &Search) -> Self {
-        let unit = 2.0 * (search.base.dim() + 8) as f64 * f64::from(f32::EPSILON) / 2.0;
-        let longest = search.base.squared_lengths().iter().copied().fold(0.0, f64::max).sqrt();
-        Self { unit, longest, metric: search.base.metric() }
+impl Pass<'_> {
+    /// Find the neighbors of `rows`, and return those rows that found too few within their guess.
+    /// With `symmetric`, the rows are the columns, and a pair serves both.
+    fn run(
+        &self,
+        rows: &[u32],
+        symmetric: bool,
+        guess: bool,
+        progress: Range<f64>,
+        graph: &mut KnnGraph,
+        monitor: &Monitor,
+    ) -> Result<Vec<u32>> {
+        let blocks: Vec<Mutex<Block>> =
+            rows.chunks(self.block).map(|rows| Mutex::new(Block::new(rows, self, guess))).collect();
+        let columns: Vec<Columns> = (self.columns.chunks(self.block).zip(self.offsets.chunks(self.block)))
+            .map(|(rows, offsets)| Columns { rows, offsets })
+            .collect();
+        let tiles = tiles(blocks.len(), columns.len(), symmetric);
+        let done = progress.start + 0.95 * (progress.end - progress.start);
+        let phase = monitor.phase(progress.start..done, tiles.len());
+        // The tiles that give every row its first guess come first.
+        let (first, others) = tiles.split_at(blocks.len());
+        for tiles in [first, others] {
+            tiles.par_iter().try_for_each_init(
+                || Tile::new(self.instructions),
+                |tile, &(i, j)| {
+                    phase.step()?;
+                    tile.compute(self, &blocks[i], columns[j], (symmetric && i != j).then(|| &blocks[j]));
+                    Ok(())
+                },
+            )?;
+        }
+
+        let phase = monitor.phase(done..progress.end, blocks.len());
+        let blocks: Vec<Block> = (blocks.into_par_iter())
+            .map(|block| {
+                phase.step()?;
+                let mut block = block.into_inner().expect("no panic under the lock");
+                block.finish(self);
+                Ok(block)
+            })
+            .collect::<Result<_>>()?;
+        let mut missed = Vec::new();
+        for block in blocks {
+            block.write(graph);
+            missed.extend(block.missed);
+        }
+        Ok(missed)
     }
 
-    fn of(&self, squared_length: f64) -> f32 {
+    /// How far a distance from a tile can be from the exact one, for a row of this squared length.
+    fn margin(&self, squared_length: f64) -> f64 {
+        // What a few operations in single precision can be off.
+        const ROUNDING: f64 = 8.0 * f32::EPSILON as f64 / 2.0;
         let length = squared_length.sqrt();
-        let scale = match self.metric {
-            Metric::Cosine | Metric::Ip => 1.0 + length * self.longest,
-            Metric::L2sq => (length + self.longest).powi(2),
+        let product = self.scale.error * (length + self.longest + self.scale.error);
+        let margin = match self.search.base.metric() {
+            Metric::Cosine | Metric::Ip => product + ROUNDING * (1.0 + length * self.longest),
+            Metric::L2sq => 2.0 * product + ROUNDING * (length + self.longest).powi(2),
         };
-        (self.unit * scale) as f32
+        margin + f64::from(f32::MIN_POSITIVE)
+    }
+
+    /// The sum from which on a pair is within `distance` of a row, less the other's [`Self::offset`].
+    fn limit(&self, distance: f32, squared_length: f64) -> i32 {
+        if distance == f32::INFINITY {
+            return ANY;
+        }
+        let distance = f64::from(distance);
+        match self.search.base.metric() {
+            Metric::Cosine | Metric::Ip => self.scale.limit(1.0 - distance),
+            Metric::L2sq => self.scale.limit((squared_length - distance) / 2.0),
+        }
+    }
+
+    fn offset(&self, squared_length: f64) -> i32 {
+        match self.search.base.metric() {
+            Metric::Cosine | Metric::Ip => 0,
+            Metric::L2sq => self.scale.limit(squared_length / 2.0),
+        }
+    }
+
+    /// The distance of a pair, from the sum of its products and that of its squared lengths.
+    fn distance(&self, sum: i32, squared_lengths: f64) -> f32 {
+        let product = self.scale.product(sum);
+        match self.search.base.metric() {
+            Metric::Cosine | Metric::Ip => (1.0 - product) as f32,
+            Metric::L2sq => (squared_lengths - 2.0 * product) as f32,
+        }
     }
 }
 
-/// The distances of a block of queries (rows) to a block of the base (columns).
-#[derive(Default)]
+/// The tiles to compute: first one of each block of rows; then squares of [`RUN`] tiles a side,
+/// whose blocks of columns stay packed, diagonal by diagonal, so that threads seldom share a block.
+fn tiles(rows: usize, columns: usize, symmetric: bool) -> Vec<(usize, usize)> {
+    let mut tiles: Vec<(usize, usize)> = (0..rows).map(|i| (i, i % columns)).collect();
+    let (row_runs, column_runs) = (rows.div_ceil(RUN), columns.div_ceil(RUN));
+    for diagonal in 0..column_runs {
+        for row_run in 0..row_runs {
+            let column_run = row_run + diagonal;
+            if symmetric && column_run >= column_runs {
+                break;
+            }
+            let column_run = column_run % column_runs;
+            for i in row_run * RUN..((row_run + 1) * RUN).min(rows) {
+                let columns_here = column_run * RUN..((column_run + 1) * RUN).min(columns);
+                tiles
+                    .extend(columns_here.filter(|&j| if symmetric { i < j } else { i % columns != j }).map(|j| (i, j)));
+            }
+        }
+    }
+    tiles
+}
+
+/// A block of columns.
+#[derive(Debug, Clone, Copy)]
+struct Columns<'a> {
+    rows: &'a [u32],
+    offsets: &'a [i32],
+}
+
+/// A pair that a block may want: the place of its row in the block, and the other row.
+#[derive(Debug, Clone, Copy)]
+struct Hit {
+    place: u32,
+    candidate: Candidate,
+}
+
+/// One block of rows against one of columns.
 struct Tile {
-    distances: Array2<f32>,
-    rows: Range<usize>,
-    columns: Range<usize>,
-    found: Vec<u32>,
+    multiplier: Multiplier,
+    wanted: Wanted,
+    of_rows: Vec<Hit>,
+    of_columns: Vec<Hit>,
 }
 
 impl Tile {
-    fn compute(&mut self, search: &Search, rows: Range<usize>, columns: Range<usize>) {
-        let (queries, base) = (search.queries(), search.base);
-        if self.distances.dim() != (rows.len(), columns.len()) {
-            self.distances = Array2::zeros((rows.len(), columns.len()));
+    fn new(instructions: Instructions) -> Self {
+        Self {
+            multiplier: Multiplier::new(instructions),
+            wanted: Wanted::default(),
+            of_rows: Vec::new(),
+            of_columns: Vec::new(),
         }
-        general_mat_mul(1.0, &queries.rows(rows.clone()), &base.rows(columns.clone()).t(), 0.0, &mut self.distances);
-        for (row, mut distances) in rows.clone().zip(self.distances.rows_mut()) {
-            let distances = distances.as_slice_mut().expect("rows of a tile are contiguous");
-            match base.metric() {
-                Metric::Cosine | Metric::Ip => distances.iter_mut().for_each(|x| *x = 1.0 - *x),
-                Metric::L2sq => {
-                    let row = queries.squared_lengths()[row];
-                    let columns = &base.squared_lengths()[columns.clone()];
-                    distances.iter_mut().zip(columns).for_each(|(x, c)| *x = (row + c) as f32 - 2.0 * *x);
-                }
-            }
-            // No point is its own neighbor: NaN is at most no limit.
-            let same = search.same(row) as usize;
-            if columns.contains(&same) {
-                distances[same - columns.start] = f32::NAN;
-            }
-        }
-        (self.rows, self.columns) = (rows, columns);
     }
 
-    fn row(&self, row: usize) -> &[f32] {
-        let columns = self.distances.ncols();
-        &self.distances.as_slice().expect("a tile is contiguous")[row * columns..][..columns]
+    /// Give the pairs to `block`, and to `other`, the block of the columns.
+    fn compute(&mut self, pass: &Pass, block: &Mutex<Block>, columns: Columns, other: Option<&Mutex<Block>>) {
+        // A block without limits wants every pair: let it see a few, and guess.
+        let new = block.lock().expect("no panic under the lock").seen == 0;
+        let first = if new { FIRST.min(columns.rows.len()) } else { 0 };
+        for part in [0..first, first..columns.rows.len()] {
+            if !part.is_empty() {
+                let columns = Columns { rows: &columns.rows[part.clone()], offsets: &columns.offsets[part] };
+                self.compute_part(pass, block, columns, other);
+            }
+        }
+    }
+
+    fn compute_part(&mut self, pass: &Pass, block: &Mutex<Block>, columns: Columns, other: Option<&Mutex<Block>>) {
+        let search = pass.search;
+        let (queries, base) = (search.queries(), search.base);
+        let Columns { rows: columns, offsets } = columns;
+        let Self { multiplier, wanted, of_rows, of_columns } = self;
+        let rows = {
+            let block = block.lock().expect("no panic under the lock");
+            wanted.rows.clone_from(&block.sums);
+            wanted.row_offsets.clone_from(&block.offsets);
+            block.rows
+        };
+        wanted.column_offsets.clear();
+        wanted.column_offsets.extend_from_slice(offsets);
+        match other {
+            Some(other) => wanted.columns.clone_from(&other.lock().expect("no panic under the lock").sums),
+            None => {
+                wanted.columns.clear();
+                wanted.columns.resize(columns.len(), NONE);
+            }
+        }
+        let found = |row: usize, column: usize, of_row, of_column, sum| {
+            let (query, point) = (rows[row], columns[column]);
+            if search.same(query as usize) == point {
+                return;
+            }
+            let squared_lengths = queries.squared_lengths()[query as usize] + base.squared_lengths()[point as usize];
+            let distance = pass.distance(sum, squared_lengths);
+            if of_row {
+                of_rows.push(Hit { place: row as u32, candidate: Candidate::new(distance, point) });
+            }
+            if of_column {
+                of_columns.push(Hit { place: column as u32, candidate: Candidate::new(distance, query) });
+            }
+        };
+        multiplier.multiply(pass.scale, (queries, rows), (base, columns), wanted, found);
+        block.lock().expect("no panic under the lock").take(of_rows, columns.len(), pass);
+        if let Some(other) = other {
+            other.lock().expect("no panic under the lock").take(of_columns, rows.len(), pass);
+        }
     }
 }
 
 /// The candidates of a block of rows.
-struct Block {
-    rows: Range<usize>,
+struct Block<'a> {
+    rows: &'a [u32],
     k: usize,
-    capacity: usize,
+    /// Whether a row may go by a guess of its k-th distance.
+    guess: bool,
+    /// Columns that the block has seen, and how many it will have when it guesses next.
+    seen: usize,
+    settle: usize,
     /// A row takes a candidate up to this distance.
     limits: Vec<f32>,
+    /// The limits as sums of products, see [`Pass::limit`], and the rows' offsets.
+    sums: Vec<i32>,
+    offsets: Vec<i32>,
     margins: Vec<f32>,
     lengths: Vec<usize>,
     candidates: Vec<Candidate>,
+    missed: Vec<u32>,
 }
 
-impl Block {
-    fn new(rows: Range<usize>, k: usize, margins: &Margins, search: &Search) -> Self {
-        let capacity = k + SPARE;
+impl<'a> Block<'a> {
+    fn new(rows: &'a [u32], pass: &Pass, guess: bool) -> Self {
+        let squared_lengths = || rows.iter().map(|&row| pass.search.queries().squared_lengths()[row as usize]);
         Self {
-            limits: vec![f32::INFINITY; rows.len()],
-            margins: search.queries().squared_lengths()[rows.clone()].iter().map(|&s| margins.of(s)).collect(),
-            lengths: vec![0; rows.len()],
-            candidates: vec![Candidate { distance: f32::NAN, row: u32::MAX }; rows.len() * capacity],
             rows,
-            k,
-            capacity,
+            k: pass.k,
+            guess,
+            seen: 0,
+            settle: FIRST,
+            limits: vec![f32::INFINITY; rows.len()],
+            sums: vec![ANY; rows.len()],
+            offsets: squared_lengths().map(|squared_length| pass.offset(squared_length)).collect(),
+            margins: squared_lengths().map(|squared_length| pass.margin(squared_length) as f32).collect(),
+            lengths: vec![0; rows.len()],
+            candidates: vec![Candidate(0); rows.len() * (pass.k + SPARE)],
+            missed: Vec::new(),
         }
     }
 
-    /// The rows of the tile are this block's.
-    fn take_rows(&mut self, tile: &mut Tile, search: &Search) {
-        let mut found = std::mem::take(&mut tile.found);
-        for row in 0..self.rows.len() {
-            found.clear();
-            at_most(tile.row(row), self.limits[row], &mut found);
-            for &column in &found {
-                let distance = tile.row(row)[column as usize];
-                self.push(row, Candidate { distance, row: tile.columns.start as u32 + column }, search);
+    /// Take the pairs of a tile of so many columns.
+    fn take(&mut self, hits: &mut Vec<Hit>, columns: usize, pass: &Pass) {
+        self.seen += columns;
+        for Hit { place, candidate } in hits.drain(..) {
+            self.push(place as usize, candidate, pass);
+        }
+        if self.guess && self.seen >= self.settle {
+            self.settle = 2 * self.seen;
+            for row in 0..self.rows.len() {
+                self.compact(row, pass);
             }
         }
-        tile.found = found;
     }
 
-    /// The columns of the tile are this block's.
-    fn take_columns(&mut self, tile: &mut Tile, search: &Search) {
-        let mut found = std::mem::take(&mut tile.found);
-        for row in 0..tile.rows.len() {
-            found.clear();
-            at_most_each(tile.row(row), &self.limits, &mut found);
-            for &column in &found {
-                let distance = tile.row(row)[column as usize];
-                self.push(column as usize, Candidate { distance, row: (tile.rows.start + row) as u32 }, search);
-            }
-        }
-        tile.found = found;
-    }
-
-    fn push(&mut self, row: usize, candidate: Candidate, search: &Search) {
-        // The limit may have come down since the scan.
-        if candidate.distance > self.limits[row] {
+    fn push(&mut self, row: usize, candidate: Candidate, pass: &Pass) {
+        // The limit may have come down since the tile was begun.
+        if candidate.distance() > self.limits[row] {
             return;
         }
-        if self.lengths[row] == self.capacity {
-            self.compact(row, search);
-            if candidate.distance > self.limits[row] {
+        let capacity = self.k + SPARE;
+        if self.lengths[row] == capacity {
+            self.compact(row, pass);
+            if candidate.distance() > self.limits[row] {
                 return;
             }
         }
-        self.candidates[row * self.capacity + self.lengths[row]] = candidate;
+        self.candidates[row * capacity + self.lengths[row]] = candidate;
         self.lengths[row] += 1;
     }
 
     /// Drop the candidates that cannot be among the `k` nearest: those further than the k-th by
-    /// more than twice the margin. If too many are that close, the exact distances decide.
-    fn compact(&mut self, row: usize, search: &Search) {
-        let places = &mut self.candidates[row * self.capacity..][..self.lengths[row]];
-        let (_, kth, _) = places.select_nth_unstable_by(self.k - 1, |a, b| a.distance.total_cmp(&b.distance));
-        let mut limit = kth.distance + 2.0 * self.margins[row];
+    /// more than twice the margin, and those beyond the guess. If too many are left, the exact
+    /// distances decide.
+    fn compact(&mut self, row: usize, pass: &Pass) {
+        let (k, margin) = (self.k, self.margins[row]);
+        let candidates = &mut self.candidates[row * (k + SPARE)..][..self.lengths[row]];
+        let mut nth = |n: usize| candidates.select_nth_unstable(n - 1).1.distance();
+        let mut limit = self.limits[row];
+        if self.lengths[row] >= k {
+            limit = limit.min(nth(k) + 2.0 * margin);
+        }
+        if self.guess {
+            // Of the k nearest, so many are expected among the rows seen; three deviations more.
+            let share = k as f64 * self.seen as f64 / pass.columns.len() as f64;
+            let most = (share + 3.0 * share.sqrt() + 3.0).ceil() as usize;
+            if most < k && self.lengths[row] >= most {
+                limit = limit.min(nth(most));
+            }
+        }
         let mut kept = 0;
-        for at in 0..places.len() {
-            if places[at].distance <= limit {
-                places.swap(kept, at);
+        for at in 0..candidates.len() {
+            if candidates[at].distance() <= limit {
+                candidates.swap(kept, at);
                 kept += 1;
             }
         }
-        if kept > self.k + SPARE / 2 {
-            sort_exact(&mut places[..kept], self.rows.start + row, search);
-            kept = self.k;
-            limit = places[self.k - 1].distance + self.margins[row];
+        if kept > k + SPARE / 2 {
+            sort_exact(&mut candidates[..kept], self.rows[row], pass.search);
+            kept = k;
+            limit = limit.min(candidates[k - 1].distance() + margin);
         }
         self.lengths[row] = kept;
-        self.limits[row] = limit;
+        if limit < self.limits[row] {
+            self.limits[row] = limit;
+            self.sums[row] = pass.limit(limit, pass.search.queries().squared_lengths()[self.rows[row] as usize]);
+        }
     }
 
-    /// The `k` nearest of each row, by exact distance.
-    fn finish(mut self, search: &Search, neighbors: &mut [u32], distances: &mut [f32]) {
+    /// Leave the `k` nearest of each row, by exact distance, and note the rows that the guess misled.
+    fn finish(&mut self, pass: &Pass) {
         for row in 0..self.rows.len() {
-            if self.lengths[row] > self.k {
-                self.compact(row, search);
+            self.compact(row, pass);
+            let candidates = &mut self.candidates[row * (self.k + SPARE)..][..self.lengths[row]];
+            sort_exact(candidates, self.rows[row], pass.search);
+            self.lengths[row] = candidates.len().min(self.k);
+            // A pair that was not taken is further than the limit, or than the limit less the margin.
+            let limit = self.limits[row];
+            let sure = candidates.get(self.k - 1).is_some_and(|kth| kth.distance() + self.margins[row] <= limit);
+            if self.guess && limit < f32::INFINITY && !sure {
+                self.missed.push(self.rows[row]);
             }
-            let places = &mut self.candidates[row * self.capacity..][..self.lengths[row]];
-            sort_exact(places, self.rows.start + row, search);
-            for (place, candidate) in places.iter().take(self.k).enumerate() {
-                neighbors[row * self.k + place] = candidate.row;
-                distances[row * self.k + place] = candidate.distance;
+        }
+    }
+
+    fn write(&self, graph: &mut KnnGraph) {
+        for (at, &row) in self.rows.iter().enumerate() {
+            let first = row as usize * self.k;
+            let candidates = &self.candidates[at * (self.k + SPARE)..][..self.lengths[at]];
+            for (place, candidate) in candidates.iter().enumerate() {
+                graph.neighbors[first + place] = candidate.row();
+                graph.distances[first + place] = candidate.distance();
             }
         }
     }
 }
 
-fn sort_exact(candidates: &mut [Candidate], row: usize, search: &Search) {
-    for candidate in candidates.iter_mut() {
-        candidate.distance = search.distance(row, candidate.row);
+fn sort_exact(candidates: &mut [Candidate], row: u32, search: &Search) {
+    for at in 0..candidates.len() {
+        if let Some(later) = candidates.get(at + AHEAD) {
+            prefetch(search.base.row(later.row() as usize));
+        }
+        let candidate = candidates[at].row();
+        candidates[at] = Candidate::new(search.distance(row as usize, candidate), candidate);
     }
-    candidates.sort_unstable_by(|a, b| a.distance.total_cmp(&b.distance).then(a.row.cmp(&b.row)));
+    candidates.sort_unstable();
 }

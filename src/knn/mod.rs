@@ -8,6 +8,7 @@
 mod exact;
 mod hnsw;
 mod points;
+mod products;
 
 use std::sync::Arc;
 
@@ -16,6 +17,7 @@ use arrow::datatypes::{DataType, Field, Schema};
 
 pub use hnsw::{HnswOptions, Precision};
 pub use points::{Metric, Points};
+use products::Instructions;
 
 use crate::error::{Error, Result};
 use crate::monitor::Monitor;
@@ -208,7 +210,7 @@ fn search(search: &Search, options: &KnnOptions, monitor: &Monitor) -> Result<Kn
     if graph.k > 0 && graph.rows > 0 {
         match options.resolved(search.base.len()) {
             Method::Hnsw => hnsw::search(search, &options.hnsw, &mut graph, monitor)?,
-            _ => exact::search(search, &mut graph, monitor)?,
+            _ => exact::search(search, Instructions::fastest(), &mut graph, monitor)?,
         }
     }
     Ok(graph)

@@ -1,8 +1,5 @@
 //! Embeddings under a metric.
 
-use std::ops::Range;
-
-use ndarray::ArrayView2;
 use rayon::prelude::*;
 
 use crate::embeddings::Embeddings;
@@ -88,10 +85,5 @@ impl Points {
 
     pub(super) fn row(&self, row: usize) -> &[f32] {
         self.embeddings.row(row)
-    }
-
-    pub(super) fn rows(&self, rows: Range<usize>) -> ArrayView2<'_, f32> {
-        let values = &self.embeddings.values()[rows.start * self.dim()..rows.end * self.dim()];
-        ArrayView2::from_shape((rows.len(), self.dim()), values).expect("rows of equal length")
     }
 }

@@ -48,11 +48,16 @@ fn graph_of(points: Embeddings, metric: Metric, options: &KnnOptions) -> Result<
 #[test]
 fn the_exact_graph_is_the_brute_force_graph_ties_included() {
     // Several blocks, the last of them not full.
-    for (n, dim) in [(1300, 3), (700, 33), (5, 2)] {
-        let points = grid(n, dim);
+    for (n, dim) in [(2600, 3), (700, 33), (5, 2)] {
         for metric in [Metric::Cosine, Metric::Ip, Metric::L2sq] {
-            let graph = graph_of(points.clone(), metric, &options(17, Method::Exact)).unwrap();
-            assert_eq!(rows(&graph), brute_force(&points, metric, 17), "{n} x {dim} {metric:?}");
+            let expected = brute_force(&grid(n, dim), metric, 17);
+            let points = Points::new(grid(n, dim), metric).unwrap();
+            let search = Search { base: &points, queries: None, same: &[] };
+            for instructions in Instructions::available() {
+                let mut graph = KnnGraph::empty(n, 17.min(n - 1));
+                exact::search(&search, instructions, &mut graph, &Monitor::new()).unwrap();
+                assert_eq!(rows(&graph), expected, "{n} x {dim} {metric:?} {instructions:?}");
+            }
         }
     }
 }
