@@ -14,10 +14,10 @@ use std::sync::Mutex;
 
 use rayon::prelude::*;
 
+use super::candidate::{Candidate, sort_exact};
 use super::products::{ANY, Instructions, Multiplier, NONE, RUN, Scale, Wanted};
-use super::{KnnGraph, Metric, Search};
+use super::{KnnGraph, Search};
 use crate::error::Result;
-use crate::kernels::prefetch;
 use crate::monitor::Monitor;
 
 /// Values in a block of rows: packed, a block of rows stays in the second-level cache.
@@ -32,34 +32,9 @@ const FIRST: usize = 48;
 /// Places for candidates beyond `k`; when they are full, a row drops all that cannot win.
 const SPARE: usize = 48;
 
-/// Rows that are asked for ahead of their exact distances.
-const AHEAD: usize = 4;
-
 /// Peak bytes of the candidates.
 pub(super) fn memory(queries: usize, k: usize) -> u64 {
     queries as u64 * (k + SPARE) as u64 * size_of::<Candidate>() as u64
-}
-
-/// A row and its distance, within the margin of the exact one; in one number that orders by both.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Candidate(u64);
-
-impl Candidate {
-    fn new(distance: f32, row: u32) -> Self {
-        // The bits of floats order like whole numbers, those of negative ones the other way round.
-        let bits = distance.to_bits();
-        let ordered = if bits >> 31 == 0 { bits | 1 << 31 } else { !bits };
-        Self(u64::from(ordered) << 32 | u64::from(row))
-    }
-
-    fn row(self) -> u32 {
-        self.0 as u32
-    }
-
-    fn distance(self) -> f32 {
-        let ordered = (self.0 >> 32) as u32;
-        f32::from_bits(if ordered >> 31 == 1 { ordered & !(1 << 31) } else { !ordered })
-    }
 }
 
 pub(super) fn search(
@@ -68,31 +43,40 @@ pub(super) fn search(
     graph: &mut KnnGraph,
     monitor: &Monitor,
 ) -> Result<()> {
-    let longest = |lengths: &[f64]| lengths.iter().copied().fold(0.0, f64::max).sqrt();
-    let longest = longest(search.base.squared_lengths()).max(longest(search.queries().squared_lengths()));
+    search_among(search, scattered(search.base.len()), instructions, graph, 0.0..1.0, monitor)
+}
+
+/// The neighbors among some rows of the base, which are in no special order.
+pub(super) fn search_among(
+    search: &Search,
+    columns: Vec<u32>,
+    instructions: Instructions,
+    graph: &mut KnnGraph,
+    progress: Range<f64>,
+    monitor: &Monitor,
+) -> Result<()> {
     let dim = search.base.dim();
-    let mut pass = Pass {
+    let scale = Scale::new(search.base, search.queries());
+    let pass = Pass {
         search,
         k: graph.k,
         instructions,
         block: (BLOCK_VALUES / dim / PANELS).clamp(1, 10) * PANELS,
-        scale: Scale::new(longest, dim),
-        longest,
-        columns: scattered(search.base.len()),
-        offsets: Vec::new(),
+        scale,
+        offsets: columns.iter().map(|&row| scale.offset(search.base.squared_length(row))).collect(),
+        columns,
     };
-    let squared_lengths = search.base.squared_lengths();
-    pass.offsets = pass.columns.iter().map(|&row| pass.offset(squared_lengths[row as usize])).collect();
+    let last = progress.start + 0.95 * (progress.end - progress.start);
     let missed = match search.queries {
-        None => pass.run(&pass.columns, true, true, 0.0..0.95, graph, monitor)?,
-        Some(queries) => pass.run(&scattered(queries.len()), false, true, 0.0..0.95, graph, monitor)?,
+        None => pass.run(&pass.columns, true, true, progress.start..last, graph, monitor)?,
+        Some(queries) => pass.run(&scattered(queries.len()), false, true, progress.start..last, graph, monitor)?,
     };
-    pass.run(&missed, false, false, 0.95..1.0, graph, monitor)?;
+    pass.run(&missed, false, false, last..progress.end, graph, monitor)?;
     Ok(())
 }
 
 /// The numbers 0..n, so that any run of them is spread over all.
-fn scattered(n: usize) -> Vec<u32> {
+pub(super) fn scattered(n: usize) -> Vec<u32> {
     let mut step = (n as f64 * 0.618_033_988_749_895) as usize;
     while gcd(step, n) > 1 {
         step += 1;
@@ -112,10 +96,8 @@ struct Pass<'a> {
     /// Rows in a block.
     block: usize,
     scale: Scale,
-    /// The greatest length of a row.
-    longest: f64,
     columns: Vec<u32>,
-    /// Of each of the columns, see [`Self::offset`].
+    /// Of each of the columns, see [`Scale::offset`].
     offsets: Vec<i32>,
 }
 
@@ -167,47 +149,6 @@ impl Pass<'_> {
             missed.extend(block.missed);
         }
         Ok(missed)
-    }
-
-    /// How far a distance from a tile can be from the exact one, for a row of this squared length.
-    fn margin(&self, squared_length: f64) -> f64 {
-        // What a few operations in single precision can be off.
-        const ROUNDING: f64 = 8.0 * f32::EPSILON as f64 / 2.0;
-        let length = squared_length.sqrt();
-        let product = self.scale.error * (length + self.longest + self.scale.error);
-        let margin = match self.search.base.metric() {
-            Metric::Cosine | Metric::Ip => product + ROUNDING * (1.0 + length * self.longest),
-            Metric::L2sq => 2.0 * product + ROUNDING * (length + self.longest).powi(2),
-        };
-        margin + f64::from(f32::MIN_POSITIVE)
-    }
-
-    /// The sum from which on a pair is within `distance` of a row, less the other's [`Self::offset`].
-    fn limit(&self, distance: f32, squared_length: f64) -> i32 {
-        if distance == f32::INFINITY {
-            return ANY;
-        }
-        let distance = f64::from(distance);
-        match self.search.base.metric() {
-            Metric::Cosine | Metric::Ip => self.scale.limit(1.0 - distance),
-            Metric::L2sq => self.scale.limit((squared_length - distance) / 2.0),
-        }
-    }
-
-    fn offset(&self, squared_length: f64) -> i32 {
-        match self.search.base.metric() {
-            Metric::Cosine | Metric::Ip => 0,
-            Metric::L2sq => self.scale.limit(squared_length / 2.0),
-        }
-    }
-
-    /// The distance of a pair, from the sum of its products and that of its squared lengths.
-    fn distance(&self, sum: i32, squared_lengths: f64) -> f32 {
-        let product = self.scale.product(sum);
-        match self.search.base.metric() {
-            Metric::Cosine | Metric::Ip => (1.0 - product) as f32,
-            Metric::L2sq => (squared_lengths - 2.0 * product) as f32,
-        }
     }
 }
 
@@ -303,8 +244,8 @@ impl Tile {
             if search.same(query as usize) == point {
                 return;
             }
-            let squared_lengths = queries.squared_lengths()[query as usize] + base.squared_lengths()[point as usize];
-            let distance = pass.distance(sum, squared_lengths);
+            let squared_lengths = queries.squared_length(query) + base.squared_length(point);
+            let distance = pass.scale.distance(sum, squared_lengths);
             if of_row {
                 of_rows.push(Hit { place: row as u32, candidate: Candidate::new(distance, point) });
             }
@@ -312,7 +253,7 @@ impl Tile {
                 of_columns.push(Hit { place: column as u32, candidate: Candidate::new(distance, query) });
             }
         };
-        multiplier.multiply(pass.scale, (queries, rows), (base, columns), wanted, found);
+        multiplier.multiply(&pass.scale, (queries, rows), (base, columns), wanted, found);
         block.lock().expect("no panic under the lock").take(of_rows, columns.len(), pass);
         if let Some(other) = other {
             other.lock().expect("no panic under the lock").take(of_columns, rows.len(), pass);
@@ -331,7 +272,7 @@ struct Block<'a> {
     settle: usize,
     /// A row takes a candidate up to this distance.
     limits: Vec<f32>,
-    /// The limits as sums of products, see [`Pass::limit`], and the rows' offsets.
+    /// The limits as sums of products, see [`Scale::limit`], and the rows' offsets.
     sums: Vec<i32>,
     offsets: Vec<i32>,
     margins: Vec<f32>,
@@ -342,7 +283,7 @@ struct Block<'a> {
 
 impl<'a> Block<'a> {
     fn new(rows: &'a [u32], pass: &Pass, guess: bool) -> Self {
-        let squared_lengths = || rows.iter().map(|&row| pass.search.queries().squared_lengths()[row as usize]);
+        let squared_lengths = || rows.iter().map(|&row| pass.search.queries().squared_length(row));
         Self {
             rows,
             k: pass.k,
@@ -351,10 +292,10 @@ impl<'a> Block<'a> {
             settle: FIRST,
             limits: vec![f32::INFINITY; rows.len()],
             sums: vec![ANY; rows.len()],
-            offsets: squared_lengths().map(|squared_length| pass.offset(squared_length)).collect(),
-            margins: squared_lengths().map(|squared_length| pass.margin(squared_length) as f32).collect(),
+            offsets: squared_lengths().map(|squared_length| pass.scale.offset(squared_length)).collect(),
+            margins: squared_lengths().map(|squared_length| pass.scale.margin(squared_length)).collect(),
             lengths: vec![0; rows.len()],
-            candidates: vec![Candidate(0); rows.len() * (pass.k + SPARE)],
+            candidates: vec![Candidate::ABSENT; rows.len() * (pass.k + SPARE)],
             missed: Vec::new(),
         }
     }
@@ -423,7 +364,7 @@ impl<'a> Block<'a> {
         self.lengths[row] = kept;
         if limit < self.limits[row] {
             self.limits[row] = limit;
-            self.sums[row] = pass.limit(limit, pass.search.queries().squared_lengths()[self.rows[row] as usize]);
+            self.sums[row] = pass.scale.limit(limit, pass.search.queries().squared_length(self.rows[row]));
         }
     }
 
@@ -453,15 +394,4 @@ impl<'a> Block<'a> {
             }
         }
     }
-}
-
-fn sort_exact(candidates: &mut [Candidate], row: u32, search: &Search) {
-    for at in 0..candidates.len() {
-        if let Some(later) = candidates.get(at + AHEAD) {
-            prefetch(search.base.row(later.row() as usize));
-        }
-        let candidate = candidates[at].row();
-        candidates[at] = Candidate::new(search.distance(row as usize, candidate), candidate);
-    }
-    candidates.sort_unstable();
 }

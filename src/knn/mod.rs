@@ -5,6 +5,8 @@
 //! precision, in one fixed order, and rounded: the same bits on every machine. Equal distances
 //! order by row.
 
+mod candidate;
+mod descent;
 mod exact;
 mod hnsw;
 mod points;
@@ -36,6 +38,8 @@ pub enum Method {
     Auto,
     /// All pairs, in blocks of matrix products.
     Exact,
+    /// NN-descent: approximate, and the same in every run.
+    NnDescent,
     /// usearch's HNSW index: approximate, and not the same from run to run on several threads.
     Hnsw,
 }
@@ -66,6 +70,7 @@ impl KnnOptions {
         graph
             + match self.resolved(base) {
                 Method::Hnsw => hnsw::memory(&self.hnsw, base, dim),
+                Method::NnDescent => descent::memory(base, k as usize),
                 _ => exact::memory(queries, k as usize),
             }
     }
@@ -210,6 +215,7 @@ fn search(search: &Search, options: &KnnOptions, monitor: &Monitor) -> Result<Kn
     if graph.k > 0 && graph.rows > 0 {
         match options.resolved(search.base.len()) {
             Method::Hnsw => hnsw::search(search, &options.hnsw, &mut graph, monitor)?,
+            Method::NnDescent => descent::search(search, Instructions::fastest(), &mut graph, monitor)?,
             _ => exact::search(search, Instructions::fastest(), &mut graph, monitor)?,
         }
     }

@@ -79,8 +79,13 @@ impl Points {
         }
     }
 
-    pub(super) fn squared_lengths(&self) -> &[f64] {
-        &self.squared_lengths
+    pub(super) fn squared_length(&self, row: u32) -> f64 {
+        self.squared_lengths[row as usize]
+    }
+
+    /// The length of the longest.
+    pub(super) fn longest(&self) -> f64 {
+        self.squared_lengths.iter().copied().fold(0.0, f64::max).sqrt()
     }
 
     pub(super) fn row(&self, row: usize) -> &[f32] {

@@ -5,7 +5,7 @@
 //! rounding leaves. So `<x, y>` is `scale^2 <q_x, q_y>`, off by at most `|r_x| |y| + |x| |r_y| +
 //! |r_x| |r_y|` (Cauchy-Schwarz), and the sum of whole numbers has no error of its own.
 
-use super::Points;
+use super::{Metric, Points};
 use crate::kernels::{prefetch, quantize};
 
 /// No row of whole numbers is longer, so that every sum of products is within 2^30.
@@ -17,30 +17,72 @@ pub(super) const ANY: i32 = -1_600_000_000;
 /// A limit on a sum that is above every sum.
 pub(super) const NONE: i32 = 1 << 30;
 
-/// From a row's values to whole numbers and back.
+/// From a row's values to whole numbers, and from sums of their products to distances.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Scale {
+    metric: Metric,
     scale: f64,
+    /// The greatest length of a row.
+    longest: f64,
     /// `|r|` of a row, at most.
-    pub error: f64,
+    error: f64,
 }
 
 impl Scale {
-    /// The scale of rows of `dim` dimensions whose lengths are at most `longest`.
-    pub fn new(longest: f64, dim: usize) -> Self {
+    /// The scale for both relations.
+    pub fn new(base: &Points, queries: &Points) -> Self {
+        let longest = base.longest().max(queries.longest());
         // Rounding makes q longer by at most half a unit in each dimension.
-        let rounding = (dim as f64).sqrt() / 2.0;
+        let rounding = (base.dim() as f64).sqrt() / 2.0;
         let scale = (longest / (LENGTH - rounding)).max(1e-30);
-        Self { scale, error: scale * rounding * (1.0 + 1e-6) + longest * 2e-7 }
+        let error = scale * rounding * (1.0 + 1e-6) + longest * 2e-7;
+        Self { metric: base.metric(), scale, longest, error }
     }
 
-    /// The inner product of a sum.
-    pub fn product(&self, sum: i32) -> f64 {
-        f64::from(sum) * self.scale * self.scale
+    /// How far a distance can be from the exact one, for a row of this squared length.
+    pub fn margin(&self, squared_length: f64) -> f32 {
+        // What a few operations in single precision can be off.
+        const ROUNDING: f64 = 8.0 * f32::EPSILON as f64 / 2.0;
+        let length = squared_length.sqrt();
+        let product = self.error * (length + self.longest + self.error);
+        let margin = match self.metric {
+            Metric::Cosine | Metric::Ip => product + ROUNDING * (1.0 + length * self.longest),
+            Metric::L2sq => 2.0 * product + ROUNDING * (length + self.longest).powi(2),
+        };
+        (margin + f64::from(f32::MIN_POSITIVE)) as f32
+    }
+
+    /// The sum from which on a pair is within `distance` of a row, less the other's [`Self::offset`].
+    pub fn limit(&self, distance: f32, squared_length: f64) -> i32 {
+        if distance == f32::INFINITY {
+            return ANY;
+        }
+        let distance = f64::from(distance);
+        match self.metric {
+            Metric::Cosine | Metric::Ip => self.sum(1.0 - distance),
+            Metric::L2sq => self.sum((squared_length - distance) / 2.0),
+        }
+    }
+
+    /// What a row's squared length adds to the limit of another.
+    pub fn offset(&self, squared_length: f64) -> i32 {
+        match self.metric {
+            Metric::Cosine | Metric::Ip => 0,
+            Metric::L2sq => self.sum(squared_length / 2.0),
+        }
+    }
+
+    /// The distance of a pair, from the sum of its products and that of its squared lengths.
+    pub fn distance(&self, sum: i32, squared_lengths: f64) -> f32 {
+        let product = f64::from(sum) * self.scale * self.scale;
+        match self.metric {
+            Metric::Cosine | Metric::Ip => (1.0 - product) as f32,
+            Metric::L2sq => (squared_lengths - 2.0 * product) as f32,
+        }
     }
 
     /// The sum of an inner product, rounded down, at most [`NONE`].
-    pub fn limit(&self, product: f64) -> i32 {
+    fn sum(&self, product: f64) -> i32 {
         (product / (self.scale * self.scale)).floor().clamp(f64::from(ANY), f64::from(NONE)) as i32
     }
 }
@@ -96,6 +138,26 @@ pub(super) struct Wanted {
     pub row_offsets: Vec<i32>,
 }
 
+impl Wanted {
+    /// Replace all four, in the order of the limits and offsets of rows and of columns.
+    pub fn fill(
+        &mut self,
+        rows: impl Iterator<Item = i32>,
+        row_offsets: impl Iterator<Item = i32>,
+        columns: impl Iterator<Item = i32>,
+        column_offsets: impl Iterator<Item = i32>,
+    ) {
+        self.rows.clear();
+        self.rows.extend(rows);
+        self.row_offsets.clear();
+        self.row_offsets.extend(row_offsets);
+        self.columns.clear();
+        self.columns.extend(columns);
+        self.column_offsets.clear();
+        self.column_offsets.extend(column_offsets);
+    }
+}
+
 /// Sums of R rows and C columns.
 type Kernel<const R: usize, const C: usize> = unsafe fn(&[[Pair; R]], &[[Pair; C]], Limits<R, C>, &mut Product<R, C>);
 
@@ -147,11 +209,22 @@ impl Multiplier {
         }
     }
 
+    /// Forget the packed blocks: the next rows may be others in the same place.
+    pub fn forget(&mut self) {
+        match self {
+            Self::Portable(tiles) => tiles.forget(),
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2(tiles) => tiles.forget(),
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512Vnni(tiles) => tiles.forget(),
+        }
+    }
+
     /// Give `found` each wanted pair: the places of its row and column in their blocks, whether
     /// the row and whether the column wants it, and the sum.
     pub fn multiply(
         &mut self,
-        scale: Scale,
+        scale: &Scale,
         rows: Rows,
         columns: Rows,
         wanted: &mut Wanted,
@@ -188,9 +261,15 @@ impl<const R: usize, const C: usize> Tiles<R, C> {
         }
     }
 
+    fn forget(&mut self) {
+        self.rows.source = (0, 0);
+        self.columns.iter_mut().for_each(|packed| packed.source = (0, 0));
+        self.next = 0;
+    }
+
     fn multiply(
         &mut self,
-        scale: Scale,
+        scale: &Scale,
         rows: Rows,
         columns: Rows,
         wanted: &mut Wanted,
@@ -261,7 +340,7 @@ impl<const W: usize> Packed<W> {
         self.source == (rows.as_ptr().addr(), rows.len())
     }
 
-    fn hold(&mut self, scale: Scale, (points, rows): Rows, whole: &mut Vec<i16>) {
+    fn hold(&mut self, scale: &Scale, (points, rows): Rows, whole: &mut Vec<i16>) {
         self.source = (rows.as_ptr().addr(), rows.len());
         let factor = (1.0 / scale.scale) as f32;
         let pairs = points.dim().div_ceil(2);

@@ -1,0 +1,50 @@
+//! A possible neighbor.
+
+use super::Search;
+use crate::kernels::prefetch;
+
+/// Rows that are asked for ahead of their exact distances.
+const AHEAD: usize = 4;
+
+/// A row and its distance, exact or within a margin of it, in one number that orders by both.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Candidate(u64);
+
+impl Candidate {
+    /// None; it comes after all others.
+    pub const ABSENT: Self = Self(u64::MAX);
+
+    pub fn new(distance: f32, row: u32) -> Self {
+        // The bits of floats order like whole numbers, those of negative ones the other way round.
+        let bits = distance.to_bits();
+        let ordered = if bits >> 31 == 0 { bits | 1 << 31 } else { !bits };
+        Self(u64::from(ordered) << 32 | u64::from(row))
+    }
+
+    /// Whether both are the same but for the last bit of the row.
+    #[inline(always)]
+    pub fn is_same(self, other: Self) -> bool {
+        (self.0 ^ other.0) <= 1
+    }
+
+    pub fn row(self) -> u32 {
+        self.0 as u32
+    }
+
+    pub fn distance(self) -> f32 {
+        let ordered = (self.0 >> 32) as u32;
+        f32::from_bits(if ordered >> 31 == 1 { ordered & !(1 << 31) } else { !ordered })
+    }
+}
+
+/// Give the candidates of a query their exact distances, and sort them.
+pub(super) fn sort_exact(candidates: &mut [Candidate], query: u32, search: &Search) {
+    for at in 0..candidates.len() {
+        if let Some(later) = candidates.get(at + AHEAD) {
+            prefetch(search.base.row(later.row() as usize));
+        }
+        let row = candidates[at].row();
+        candidates[at] = Candidate::new(search.distance(query as usize, row), row);
+    }
+    candidates.sort_unstable();
+}
