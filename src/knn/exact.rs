@@ -17,7 +17,6 @@ use rayon::prelude::*;
 use super::products::{ANY, Instructions, Multiplier, NONE, RUN, Scale, Wanted};
 use super::{KnnGraph, Metric, Search};
 use crate::error::Result;
-use crate::kernels::prefetch;
 use crate::monitor::Monitor;
 
 /// Values in a block of rows: packed, a block of rows stays in the second-level cache.
@@ -68,8 +67,7 @@ pub(super) fn search(
     graph: &mut KnnGraph,
     monitor: &Monitor,
 ) -> Result<()> {
-    let longest = |lengths: &[f64]| lengths.iter().copied().fold(0.0, f64::max).sqrt();
-    let longest = longest(search.base.squared_lengths()).max(longest(search.queries().squared_lengths()));
+    let longest = search.longest();
     let dim = search.base.dim();
     let mut pass = Pass {
         search,
@@ -458,7 +456,7 @@ impl<'a> Block<'a> {
 fn sort_exact(candidates: &mut [Candidate], row: u32, search: &Search) {
     for at in 0..candidates.len() {
         if let Some(later) = candidates.get(at + AHEAD) {
-            prefetch(search.base.row(later.row() as usize));
+            search.base.row(later.row() as usize).prefetch();
         }
         let candidate = candidates[at].row();
         candidates[at] = Candidate::new(search.distance(row as usize, candidate), candidate);
