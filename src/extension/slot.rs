@@ -94,7 +94,7 @@ impl Slot {
         let total = self.collected_bytes.fetch_add(bytes, Relaxed) + bytes;
         let relation = &self.relations[relation];
         let smaller = match relation.columns {
-            Columns::Points { precision: Precision::F32, .. } => "set precision := 'f16', which takes half of that, ",
+            Columns::Points { precision: Precision::F32, .. } => "use precision := 'f16', ",
             _ => "",
         };
         self.limits.check_collected(&relation.label(), total, smaller)
