@@ -44,14 +44,14 @@ pub(super) fn has(metric: Metric, precision: Precision) -> bool {
 }
 
 /// The index, and what it takes to give it rows.
-struct Rows {
+struct RowIndex {
     index: Index,
     /// What a row's features are multiplied by, so that half floats hold them; of no effect on
     /// which rows are nearest.
     factor: f64,
 }
 
-impl Rows {
+impl RowIndex {
     fn add(&self, key: usize, row: Row, features: &mut Vec<f32>) -> Result<()> {
         let key = key as u64;
         match row {
@@ -100,13 +100,13 @@ pub(super) fn search(search: &Search, options: &HnswOptions, graph: &mut KnnGrap
     })
     .map_err(failed)?;
     index.reserve_capacity_and_threads(base.len(), rayon::current_num_threads()).map_err(failed)?;
-    let rows = Rows { index, factor: 1.0 / search.longest().max(f64::MIN_POSITIVE) };
+    let index = RowIndex { index, factor: 1.0 / search.longest().max(f64::MIN_POSITIVE) };
 
     // Points that are added at the same time do not see each other, which matters among the first.
     let phase = monitor.phase(0.0..0.5, base.len());
     let add = |features: &mut Vec<f32>, row: usize| {
         phase.step()?;
-        rows.add(row, base.row(row), features)
+        index.add(row, base.row(row), features)
     };
     let first = base.len().min(ALONE);
     let mut features = Vec::new();
@@ -123,7 +123,7 @@ pub(super) fn search(search: &Search, options: &HnswOptions, graph: &mut KnnGrap
                 let query = unit * UNIT + place;
                 let same = u64::from(search.same(query));
                 // One more, because the point itself is among its nearest.
-                let matches = rows.search(search.queries().row(query), k + 1, features)?;
+                let matches = index.search(search.queries().row(query), k + 1, features)?;
                 let mut found: Vec<(f32, u32)> = (matches.keys.iter().filter(|&&key| key != same))
                     .map(|&key| (search.distance(query, key as u32), key as u32))
                     .collect();
