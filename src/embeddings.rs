@@ -1,22 +1,75 @@
-//! N x D features, row-major in single precision, one row a point.
+//! N x D features, row-major, one row a point, in the precision asked for.
 
 use arrow::array::{Array, ArrayRef, AsArray, FixedSizeListArray};
 use arrow::datatypes::{DataType, Float16Type, Float32Type, Float64Type};
+use half::f16;
 use rayon::prelude::*;
 
 use crate::error::{Error, PointProblem, Result};
-use crate::kernels::dot;
+use crate::kernels::{round_to_f16, round_to_i8};
+use crate::row::Row;
+
+/// How a feature is stored. In half precision and in 8 bits every row has a scale of its own, so
+/// that rows of any magnitude fit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub enum Precision {
+    /// Single precision: four bytes.
+    #[default]
+    F32,
+    /// Half precision: two bytes, off by at most 2^-11 of the row's greatest magnitude.
+    F16,
+    /// A whole number of -127 to 127: one byte, off by at most 1/254 of the row's greatest magnitude.
+    I8,
+}
+
+impl Precision {
+    /// From the finest to the coarsest.
+    pub const ALL: [Self; 3] = [Self::F32, Self::F16, Self::I8];
+
+    /// Bytes of a value.
+    pub fn value_bytes(self) -> usize {
+        match self {
+            Self::F32 => 4,
+            Self::F16 => 2,
+            Self::I8 => 1,
+        }
+    }
+
+    /// Bytes of a row of `dim` dimensions, with its scale.
+    pub fn row_bytes(self, dim: usize) -> usize {
+        let scale = if self == Self::F32 { 0 } else { size_of::<f32>() };
+        dim * self.value_bytes() + scale
+    }
+
+    /// `f32`, `f16` or `i8`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::F32 => "f32",
+            Self::F16 => "f16",
+            Self::I8 => "i8",
+        }
+    }
+}
 
 /// N x D features. Every value is finite.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Embeddings {
-    values: Vec<f32>,
+    values: Values,
+    /// Of each row; none in single precision.
+    scales: Vec<f32>,
     dim: usize,
     len: usize,
 }
 
+#[derive(Debug, Clone, PartialEq)]
+enum Values {
+    F32(Vec<f32>),
+    F16(Vec<f16>),
+    I8(Vec<i8>),
+}
+
 impl Embeddings {
-    /// Take N x `dim` values, row-major.
+    /// Take N x `dim` values in single precision, row-major.
     ///
     /// # Errors
     /// If the length is no multiple of `dim`, or a value is NaN or infinite.
@@ -27,17 +80,17 @@ impl Embeddings {
         let len = values.len() / dim;
         match values.iter().position(|x| !x.is_finite()) {
             Some(at) => Err(Error::point(at / dim, PointProblem::NotFinite)),
-            None => Ok(Self { values, dim, len }),
+            None => Ok(Self { values: Values::F32(values), scales: Vec::new(), dim, len }),
         }
     }
 
-    /// Copy from an Arrow array of lists: `FixedSizeList`, `List` or `LargeList` of
-    /// `Float16`, `Float32` or `Float64`.
+    /// Copy from an Arrow array of lists, `FixedSizeList`, `List` or `LargeList` of `Float16`,
+    /// `Float32` or `Float64`, and round to `precision`.
     ///
     /// # Errors
     /// On another type, a NULL, values that are not finite, and rows of different lengths.
-    pub fn from_arrow(array: &dyn Array) -> Result<Self> {
-        let mut rows = EmbeddingRows::default();
+    pub fn from_arrow(array: &dyn Array, precision: Precision) -> Result<Self> {
+        let mut rows = EmbeddingRows::new(precision);
         let mut buffer = Vec::new();
         for row in 0..array.len() {
             let values: Option<ArrayRef> = match array.data_type() {
@@ -82,70 +135,136 @@ impl Embeddings {
         self.dim
     }
 
-    /// All values, row-major.
-    pub fn values(&self) -> &[f32] {
-        &self.values
+    /// How the features are stored.
+    pub fn precision(&self) -> Precision {
+        match self.values {
+            Values::F32(_) => Precision::F32,
+            Values::F16(_) => Precision::F16,
+            Values::I8(_) => Precision::I8,
+        }
     }
 
     /// The features of one point.
-    pub fn row(&self, row: usize) -> &[f32] {
-        &self.values[row * self.dim..][..self.dim]
+    pub fn row(&self, row: usize) -> Row<'_> {
+        let places = row * self.dim..(row + 1) * self.dim;
+        match &self.values {
+            Values::F32(values) => Row::F32(&values[places]),
+            Values::F16(values) => Row::F16(&values[places], self.scales[row]),
+            Values::I8(values) => Row::I8(&values[places], self.scales[row]),
+        }
     }
 
-    /// Scale every row to length 1.
+    /// Scale every row to length 1. Where rows have a scale, that alone changes, and rows of the
+    /// same values become equal.
     ///
     /// # Errors
     /// If a row is zero.
     pub fn normalize(&mut self) -> Result<()> {
-        self.values.par_chunks_exact_mut(self.dim.max(1)).enumerate().try_for_each(|(row, values)| {
-            let length = dot(values, values).sqrt();
-            if length == 0.0 {
-                return Err(Error::point(row, PointProblem::ZeroVector));
-            }
-            values.iter_mut().for_each(|x| *x = (f64::from(*x) / length) as f32);
-            Ok(())
-        })
+        let dim = self.dim.max(1);
+        let length = |row: usize, values: Row<'_>| match values.dot(values).sqrt() {
+            0.0 => Err(Error::point(row, PointProblem::ZeroVector)),
+            length => Ok(length),
+        };
+        match &mut self.values {
+            Values::F32(values) => values.par_chunks_exact_mut(dim).enumerate().try_for_each(|(row, values)| {
+                let length = length(row, Row::F32(values))?;
+                values.iter_mut().for_each(|x| *x = (f64::from(*x) / length) as f32);
+                Ok(())
+            }),
+            Values::F16(values) => (values.par_chunks_exact(dim).zip(&mut self.scales).enumerate()).try_for_each(
+                |(row, (values, scale))| {
+                    *scale = (1.0 / length(row, Row::F16(values, 1.0))?) as f32;
+                    Ok(())
+                },
+            ),
+            Values::I8(values) => (values.par_chunks_exact(dim).zip(&mut self.scales).enumerate()).try_for_each(
+                |(row, (values, scale))| {
+                    *scale = (1.0 / length(row, Row::I8(values, 1.0))?) as f32;
+                    Ok(())
+                },
+            ),
+        }
     }
 
     /// Reorder in place: row `i` becomes the old row `order[i]`. `order` is a permutation of 0..N.
     pub fn permute(&mut self, order: &[u32]) {
         debug_assert_eq!(order.len(), self.len());
-        let mut moved = vec![false; order.len()];
-        let mut first = vec![0.0; self.dim];
-        for start in 0..order.len() {
-            if moved[start] || order[start] as usize == start {
-                continue;
-            }
-            // Follow the cycle that begins here; its first row waits outside.
-            first.copy_from_slice(self.row(start));
-            let mut at = start;
-            loop {
-                moved[at] = true;
-                let from = order[at] as usize;
-                if from == start {
-                    break;
-                }
-                self.values.copy_within(from * self.dim..(from + 1) * self.dim, at * self.dim);
-                at = from;
-            }
-            self.values[at * self.dim..][..self.dim].copy_from_slice(&first);
+        match &mut self.values {
+            Values::F32(values) => permute(values, self.dim, order),
+            Values::F16(values) => permute(values, self.dim, order),
+            Values::I8(values) => permute(values, self.dim, order),
+        }
+        if self.precision() != Precision::F32 {
+            permute(&mut self.scales, 1, order);
         }
     }
 }
 
-/// Rows on their way to [`Embeddings`], in blocks, so that growing copies nothing and the final
-/// array and the blocks are never both in memory as a whole.
-#[derive(Debug, Default)]
+/// Reorder rows of `dim` values in place.
+fn permute<T: Copy>(values: &mut [T], dim: usize, order: &[u32]) {
+    let mut moved = vec![false; order.len()];
+    let mut first = Vec::with_capacity(dim);
+    for start in 0..order.len() {
+        if moved[start] || order[start] as usize == start {
+            continue;
+        }
+        // Follow the cycle that begins here; its first row waits outside.
+        first.clear();
+        first.extend_from_slice(&values[start * dim..][..dim]);
+        let mut at = start;
+        loop {
+            moved[at] = true;
+            let from = order[at] as usize;
+            if from == start {
+                break;
+            }
+            values.copy_within(from * dim..(from + 1) * dim, at * dim);
+            at = from;
+        }
+        values[at * dim..][..dim].copy_from_slice(&first);
+    }
+}
+
+/// Rows on their way to [`Embeddings`], rounded as they come. They are kept in blocks, so that
+/// growing copies nothing and the final array and the blocks are never both in memory as a whole.
+#[derive(Debug)]
 pub struct EmbeddingRows {
-    blocks: Vec<Vec<f32>>,
+    blocks: Blocks,
+    scales: Vec<f32>,
     dim: Option<usize>,
     len: usize,
+}
+
+#[derive(Debug)]
+enum Blocks {
+    F32(Vec<Vec<f32>>),
+    F16(Vec<Vec<f16>>),
+    I8(Vec<Vec<i8>>),
 }
 
 /// Bytes of a block; above the size from which allocators give a block back to the system.
 const BLOCK_BYTES: usize = 4 << 20;
 
 impl EmbeddingRows {
+    /// No rows yet.
+    pub fn new(precision: Precision) -> Self {
+        let blocks = match precision {
+            Precision::F32 => Blocks::F32(Vec::new()),
+            Precision::F16 => Blocks::F16(Vec::new()),
+            Precision::I8 => Blocks::I8(Vec::new()),
+        };
+        Self { blocks, scales: Vec::new(), dim: None, len: 0 }
+    }
+
+    /// How the rows are stored.
+    pub fn precision(&self) -> Precision {
+        match self.blocks {
+            Blocks::F32(_) => Precision::F32,
+            Blocks::F16(_) => Precision::F16,
+            Blocks::I8(_) => Precision::I8,
+        }
+    }
+
     /// Number of rows so far.
     pub fn len(&self) -> usize {
         self.len
@@ -176,23 +295,22 @@ impl EmbeddingRows {
         if !row.iter().all(|x| x.is_finite()) {
             return Err(PointProblem::NotFinite);
         }
-        let capacity = (BLOCK_BYTES / size_of::<f32>() / row.len()).max(1) * row.len();
-        match self.blocks.last_mut() {
-            Some(block) if block.len() + row.len() <= block.capacity() => block.extend_from_slice(row),
-            _ => {
-                let mut block = Vec::with_capacity(capacity);
-                block.extend_from_slice(row);
-                self.blocks.push(block);
-            }
+        match &mut self.blocks {
+            Blocks::F32(blocks) => with_room(blocks, row.len()).extend_from_slice(row),
+            Blocks::F16(blocks) => self.scales.push(round_to_f16(row, with_room(blocks, row.len()))),
+            Blocks::I8(blocks) => self.scales.push(round_to_i8(row, with_room(blocks, row.len()))),
         }
         self.len += 1;
         Ok(())
     }
 
-    /// Append the rows of another collection, without a copy.
+    /// Append the rows of another collection, without a copy of their values.
     ///
     /// # Errors
     /// If its rows have another length.
+    ///
+    /// # Panics
+    /// If its precision is another.
     pub fn append(&mut self, mut other: Self) -> Result<(), PointProblem> {
         match (self.dim, other.dim) {
             (Some(expected), Some(found)) if found != expected => {
@@ -201,7 +319,13 @@ impl EmbeddingRows {
             (None, dim) => self.dim = dim,
             _ => {}
         }
-        self.blocks.append(&mut other.blocks);
+        match (&mut self.blocks, &mut other.blocks) {
+            (Blocks::F32(blocks), Blocks::F32(more)) => blocks.append(more),
+            (Blocks::F16(blocks), Blocks::F16(more)) => blocks.append(more),
+            (Blocks::I8(blocks), Blocks::I8(more)) => blocks.append(more),
+            _ => panic!("rows of two precisions"),
+        }
+        self.scales.append(&mut other.scales);
         self.len += other.len;
         Ok(())
     }
@@ -209,12 +333,30 @@ impl EmbeddingRows {
     /// All rows, in the order in which they came.
     pub fn finish(self) -> Embeddings {
         let dim = self.dim.unwrap_or(0);
-        let mut values = Vec::with_capacity(self.len * dim);
-        for block in self.blocks {
-            values.extend_from_slice(&block);
-        }
-        Embeddings { values, dim, len: self.len }
+        let values = match self.blocks {
+            Blocks::F32(blocks) => Values::F32(joined(blocks, self.len * dim)),
+            Blocks::F16(blocks) => Values::F16(joined(blocks, self.len * dim)),
+            Blocks::I8(blocks) => Values::I8(joined(blocks, self.len * dim)),
+        };
+        Embeddings { values, scales: self.scales, dim, len: self.len }
     }
+}
+
+/// A block with room for a row of `dim` values.
+fn with_room<T>(blocks: &mut Vec<Vec<T>>, dim: usize) -> &mut Vec<T> {
+    if blocks.last().is_none_or(|block| block.len() + dim > block.capacity()) {
+        blocks.push(Vec::with_capacity((BLOCK_BYTES / size_of::<T>() / dim).max(1) * dim));
+    }
+    blocks.last_mut().expect("there is a block now")
+}
+
+/// The blocks as one, each gone as soon as it is copied.
+fn joined<T: Copy>(blocks: Vec<Vec<T>>, len: usize) -> Vec<T> {
+    let mut values = Vec::with_capacity(len);
+    for block in blocks {
+        values.extend_from_slice(&block);
+    }
+    values
 }
 
 #[cfg(test)]
@@ -231,16 +373,33 @@ mod tests {
         ListArray::new(field, offsets, Arc::new(Float64Array::from(values)), None)
     }
 
+    /// The rows in a precision.
+    fn rounded(values: &[f32], dim: usize, precision: Precision) -> Embeddings {
+        let mut rows = EmbeddingRows::new(precision);
+        values.chunks(dim).for_each(|row| rows.push(row).unwrap());
+        rows.finish()
+    }
+
+    fn decoded(embeddings: &Embeddings) -> Vec<f32> {
+        let mut features = Vec::new();
+        let row = |row| {
+            embeddings.row(row).decode(1.0, &mut features);
+            features.clone()
+        };
+        (0..embeddings.len()).flat_map(row).collect()
+    }
+
     #[test]
     fn lists_of_doubles_become_single_precision_rows() {
-        let embeddings = Embeddings::from_arrow(&lists(vec![1.0, 2.0, 3.0, 4.0], &[2, 2])).unwrap();
+        let lists = lists(vec![1.0, 2.0, 3.0, 4.0], &[2, 2]);
+        let embeddings = Embeddings::from_arrow(&lists, Precision::F32).unwrap();
         assert_eq!((embeddings.len(), embeddings.dim()), (2, 2));
-        assert_eq!(embeddings.row(1), [3.0, 4.0]);
+        assert_eq!(embeddings.row(1), Row::F32(&[3.0, 4.0]));
     }
 
     #[test]
     fn ragged_rows_name_both_dimensions() {
-        let error = Embeddings::from_arrow(&lists(vec![1.0, 2.0, 3.0], &[2, 1])).unwrap_err();
+        let error = Embeddings::from_arrow(&lists(vec![1.0, 2.0, 3.0], &[2, 1]), Precision::F16).unwrap_err();
         assert_eq!(error.message(|row| format!("#{row}")), "the embedding of id #1 has 1 dimensions, others have 2");
     }
 
@@ -248,18 +407,62 @@ mod tests {
     fn values_that_are_not_finite_are_refused() {
         let error = Embeddings::new(vec![0.0, 1.0, f32::NAN, 0.0], 2).unwrap_err();
         assert_eq!(error, Error::point(1, PointProblem::NotFinite));
+        for precision in Precision::ALL {
+            let error = EmbeddingRows::new(precision).push(&[0.0, f32::INFINITY]).unwrap_err();
+            assert_eq!(error, PointProblem::NotFinite);
+        }
+    }
+
+    #[test]
+    fn rows_keep_their_order_over_blocks_and_collections() {
+        for precision in Precision::ALL {
+            let dim = BLOCK_BYTES / 3;
+            let rows = |numbers: [u8; 5]| {
+                let mut rows = EmbeddingRows::new(precision);
+                numbers.iter().for_each(|&number| rows.push(&vec![f32::from(number); dim]).unwrap());
+                rows
+            };
+            let mut all = rows([1, 2, 3, 4, 5]);
+            all.append(rows([6, 7, 8, 9, 10])).unwrap();
+            let embeddings = all.finish();
+            assert_eq!((embeddings.len(), embeddings.dim(), embeddings.precision()), (10, dim, precision));
+            let first: Vec<f32> = decoded(&embeddings).into_iter().step_by(dim).map(f32::round).collect();
+            assert_eq!(first, [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0, 10.0], "{precision:?}");
+        }
     }
 
     #[test]
     fn permuting_moves_whole_rows() {
-        let mut embeddings = Embeddings::new((0..10).map(|x| x as f32).collect(), 2).unwrap();
-        embeddings.permute(&[2, 0, 1, 4, 3]);
-        assert_eq!(embeddings.values(), [4.0, 5.0, 0.0, 1.0, 2.0, 3.0, 8.0, 9.0, 6.0, 7.0]);
+        let values: Vec<f32> = (0..10).map(|x| x as f32).collect();
+        for precision in Precision::ALL {
+            let mut embeddings = rounded(&values, 2, precision);
+            embeddings.permute(&[2, 0, 1, 4, 3]);
+            let expected = [4.0, 5.0, 0.0, 1.0, 2.0, 3.0, 8.0, 9.0, 6.0, 7.0];
+            assert_eq!(embeddings, rounded(&expected, 2, precision));
+        }
+    }
+
+    #[test]
+    fn normalized_rows_have_length_1() {
+        for precision in Precision::ALL {
+            let mut embeddings = rounded(&[3e-30, 4e-30, 5e30, -12e30], 2, precision);
+            embeddings.normalize().unwrap();
+            for row in 0..2 {
+                assert!((embeddings.row(row).dot(embeddings.row(row)) - 1.0).abs() < 1e-6, "{precision:?}");
+            }
+        }
     }
 
     #[test]
     fn a_zero_row_cannot_be_normalized() {
-        let mut embeddings = Embeddings::new(vec![3.0, 4.0, 0.0, 0.0], 2).unwrap();
-        assert_eq!(embeddings.normalize().unwrap_err(), Error::point(1, PointProblem::ZeroVector));
+        for precision in Precision::ALL {
+            let mut embeddings = rounded(&[3.0, 4.0, 0.0, 0.0], 2, precision);
+            assert_eq!(embeddings.normalize().unwrap_err(), Error::point(1, PointProblem::ZeroVector));
+        }
+    }
+
+    #[test]
+    fn a_scale_counts_as_memory() {
+        assert_eq!(Precision::ALL.map(|precision| precision.row_bytes(256)), [1024, 516, 260]);
     }
 }

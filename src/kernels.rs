@@ -2,47 +2,132 @@
 //!
 //! Rust never fuses a product and a sum on its own, so every version gives the same bits.
 
+use half::f16;
 use multiversion::multiversion;
 
 /// Inner product in double precision, summed in eight lanes: the same on every machine, and
 /// symmetric in its arguments.
 #[multiversion(targets = "simd")]
-pub fn dot(x: &[f32], y: &[f32]) -> f64 {
+pub fn dot_f32(x: &[f32], y: &[f32]) -> f64 {
+    sum(x, y, |x, y| f64::from(x) * f64::from(y))
+}
+
+/// Inner product of half floats, as [`dot_f32`].
+#[multiversion(targets = "simd")]
+pub fn dot_f16(x: &[f16], y: &[f16]) -> f64 {
+    sum(x, y, |x, y| f64::from(single(x)) * f64::from(single(y)))
+}
+
+/// Inner product of whole numbers, exact.
+#[multiversion(targets = "simd")]
+pub fn dot_i8(x: &[i8], y: &[i8]) -> i64 {
+    // So many products of 8 bits are within 32 bits.
+    const PART: usize = 1 << 16;
+    let product = |x: &[i8], y: &[i8]| x.iter().zip(y).map(|(&x, &y)| i32::from(x) * i32::from(y)).sum::<i32>();
+    x.chunks(PART).zip(y.chunks(PART)).map(|(x, y)| i64::from(product(x, y))).sum()
+}
+
+/// Squared Euclidean distance, summed as [`dot_f32`] sums.
+#[multiversion(targets = "simd")]
+pub fn squared_distance_f32(x: &[f32], y: &[f32]) -> f64 {
+    sum(x, y, |x, y| square(f64::from(x) - f64::from(y)))
+}
+
+/// Squared Euclidean distance of half floats, each times its row's scale.
+#[multiversion(targets = "simd")]
+pub fn squared_distance_f16(x: &[f16], x_scale: f64, y: &[f16], y_scale: f64) -> f64 {
+    sum(x, y, |x, y| square(x_scale * f64::from(single(x)) - y_scale * f64::from(single(y))))
+}
+
+/// Squared Euclidean distance of whole numbers, each times its row's scale.
+#[multiversion(targets = "simd")]
+pub fn squared_distance_i8(x: &[i8], x_scale: f64, y: &[i8], y_scale: f64) -> f64 {
+    sum(x, y, |x, y| square(x_scale * f64::from(x) - y_scale * f64::from(y)))
+}
+
+/// The sum of the terms, in eight lanes.
+#[inline(always)]
+fn sum<T: Copy>(x: &[T], y: &[T], term: impl Fn(T, T) -> f64) -> f64 {
     let mut lanes = [0.0f64; 8];
     let (x, x_rest) = x.as_chunks::<8>();
     let (y, y_rest) = y.as_chunks::<8>();
     for (x, y) in x.iter().zip(y) {
         for lane in 0..8 {
-            lanes[lane] += f64::from(x[lane]) * f64::from(y[lane]);
+            lanes[lane] += term(x[lane], y[lane]);
         }
     }
-    let rest: f64 = x_rest.iter().zip(y_rest).map(|(&x, &y)| f64::from(x) * f64::from(y)).sum();
+    let rest: f64 = x_rest.iter().zip(y_rest).map(|(&x, &y)| term(x, y)).sum();
     lanes.iter().sum::<f64>() + rest
 }
 
-/// Squared Euclidean distance, summed as [`dot`] sums.
-#[multiversion(targets = "simd")]
-pub fn squared_distance(x: &[f32], y: &[f32]) -> f64 {
-    let mut lanes = [0.0f64; 8];
-    let (x, x_rest) = x.as_chunks::<8>();
-    let (y, y_rest) = y.as_chunks::<8>();
-    for (x, y) in x.iter().zip(y) {
-        for lane in 0..8 {
-            let difference = f64::from(x[lane]) - f64::from(y[lane]);
-            lanes[lane] += difference * difference;
-        }
-    }
-    let rest: f64 = x_rest.iter().zip(y_rest).map(|(&x, &y)| (f64::from(x) - f64::from(y)).powi(2)).sum();
-    lanes.iter().sum::<f64>() + rest
+#[inline(always)]
+fn square(x: f64) -> f64 {
+    x * x
+}
+
+/// A finite half float in single precision, without the branches of a conversion that takes all.
+#[inline(always)]
+pub fn single(x: f16) -> f32 {
+    // Sign, exponent and fraction where single precision has them; its exponents count from 112 lower.
+    const EXPONENT: f32 = f32::from_bits((127 + 112) << 23);
+    let bits = (i32::from(x.to_bits() as i16) << 13) as u32;
+    f32::from_bits(bits & 0x8fff_ffff) * EXPONENT
 }
 
 /// The whole numbers nearest to `values * factor`, none of which is beyond 16 bits.
 #[multiversion(targets = "simd")]
-pub fn quantize(values: &[f32], factor: f32, whole: &mut Vec<i16>) {
+pub fn quantize_f32(values: &[f32], factor: f32, whole: &mut Vec<i16>) {
+    whole.clear();
+    whole.extend(values.iter().map(|x| nearest(x * factor) as i16));
+}
+
+/// As [`quantize_f32`], of half floats.
+#[multiversion(targets = "simd")]
+pub fn quantize_f16(values: &[f16], factor: f32, whole: &mut Vec<i16>) {
+    whole.clear();
+    whole.extend(values.iter().map(|&x| nearest(single(x) * factor) as i16));
+}
+
+/// As [`quantize_f32`], of whole numbers.
+#[multiversion(targets = "simd")]
+pub fn quantize_i8(values: &[i8], factor: f32, whole: &mut Vec<i16>) {
+    whole.clear();
+    whole.extend(values.iter().map(|&x| nearest(f32::from(x) * factor) as i16));
+}
+
+/// The whole number nearest to one of at most 22 bits, in its last 22.
+#[inline(always)]
+fn nearest(x: f32) -> u32 {
     // Added to it, a number has no place left for a fraction, and its last bits count the units.
     const UNITS: f32 = 12_582_912.0;
-    whole.clear();
-    whole.extend(values.iter().map(|x| (x * factor + UNITS).to_bits() as i16));
+    (x + UNITS).to_bits()
+}
+
+/// Append a row as half floats, and return its scale: a power of two, which brings the greatest
+/// value to between 2^14 and 2^15. So nothing overflows, and half floats stay what they are.
+pub fn round_to_f16(row: &[f32], halves: &mut Vec<f16>) -> f32 {
+    let power = f32::from_bits(greatest(row).max(f32::MIN_POSITIVE).to_bits() & 0x7f80_0000);
+    let scale = power / 16_384.0;
+    halves.extend(row.iter().map(|x| f16::from_f32(x / scale)));
+    scale
+}
+
+/// Append a row as whole numbers of -127 to 127, and return its scale.
+pub fn round_to_i8(row: &[f32], whole: &mut Vec<i8>) -> f32 {
+    const LEAST: f32 = f32::from_bits(1);
+    let greatest = greatest(row).max(LEAST);
+    let mut scale = greatest / 127.0;
+    if f64::from(scale) * 127.0 < f64::from(greatest) {
+        scale = scale.next_up();
+    }
+    whole.extend(row.iter().map(|x| nearest(x / scale) as i8));
+    scale
+}
+
+/// The greatest magnitude.
+fn greatest(row: &[f32]) -> f32 {
+    // The bits of positive floats order like whole numbers.
+    f32::from_bits(row.iter().map(|x| x.abs().to_bits()).max().unwrap_or(0))
 }
 
 /// Ask for a slice that is read soon, so that it is in the cache by then: rows of neighbors lie
@@ -67,14 +152,72 @@ mod tests {
     fn dot_and_distance_cover_the_rest_of_a_row() {
         let x: Vec<f32> = (0..19).map(|i| i as f32).collect();
         let y: Vec<f32> = (0..19).map(|i| (2 * i) as f32).collect();
-        assert_eq!(dot(&x, &y), 2.0 * 2109.0);
-        assert_eq!(squared_distance(&x, &y), 2109.0);
+        assert_eq!(dot_f32(&x, &y), 2.0 * 2109.0);
+        assert_eq!(squared_distance_f32(&x, &y), 2109.0);
+        let halves = |x: &[f32]| x.iter().map(|&x| f16::from_f32(x)).collect::<Vec<_>>();
+        assert_eq!(dot_f16(&halves(&x), &halves(&y)), 2.0 * 2109.0);
+        assert_eq!(squared_distance_f16(&halves(&x), 4.0, &halves(&y), 1.0), 4.0 * 2109.0);
+        let whole = |x: &[f32]| x.iter().map(|&x| x as i8).collect::<Vec<_>>();
+        assert_eq!(dot_i8(&whole(&x), &whole(&y)), 2 * 2109);
+        assert_eq!(squared_distance_i8(&whole(&x), 4.0, &whole(&y), 1.0), 4.0 * 2109.0);
+    }
+
+    #[test]
+    fn products_of_8_bits_do_not_overflow() {
+        assert_eq!(dot_i8(&vec![-127; 200_001], &vec![127; 200_001]), -127 * 127 * 200_001);
+    }
+
+    #[test]
+    fn half_floats_become_the_same_in_single_precision() {
+        for x in (0..=u16::MAX).map(f16::from_bits).filter(|x| x.is_finite()) {
+            assert_eq!(single(x).to_bits(), x.to_f32().to_bits(), "{x}");
+        }
     }
 
     #[test]
     fn quantizing_rounds_to_the_nearest() {
         let mut whole = vec![7];
-        quantize(&[-32766.6, -0.4, 0.6, 32767.2], 1.0, &mut whole);
+        quantize_f32(&[-32766.6, -0.4, 0.6, 32767.2], 1.0, &mut whole);
         assert_eq!(whole, [-32767, 0, 1, 32767]);
+        quantize_f16(&[-1.5, 0.25, 0.375].map(f16::from_f32), 2.0, &mut whole);
+        assert_eq!(whole, [-3, 0, 1]);
+        quantize_i8(&[-127, 0, 3], 1.4, &mut whole);
+        assert_eq!(whole, [-178, 0, 4]);
+    }
+
+    #[test]
+    fn rounded_rows_are_within_half_a_step() {
+        let row: Vec<f32> = (0..500).map(|i| ((i * i * 37) as f32).sin() * 2.0f32.powi(-(i % 20))).collect();
+        // From the smallest subnormal number to the largest number.
+        for exponent in [-149, -148, -142, -133, -127, -126, -110, -30, 0, 20, 127] {
+            let row: Vec<f32> =
+                row.iter().map(|x| x * 2.0f32.powi(exponent / 2) * 2.0f32.powi(exponent - exponent / 2)).collect();
+            let greatest = f64::from(greatest(&row));
+            let (mut halves, mut whole) = (Vec::new(), Vec::new());
+            let scale = f64::from(round_to_f16(&row, &mut halves));
+            for (&x, half) in row.iter().zip(halves) {
+                assert!((f64::from(x) - half.to_f64() * scale).abs() <= greatest / 2048.0, "{x}");
+            }
+            let scale = f64::from(round_to_i8(&row, &mut whole));
+            for (&x, whole) in row.iter().zip(whole) {
+                assert!((f64::from(x) - f64::from(whole) * scale).abs() <= scale * 0.500_01, "{x}");
+            }
+        }
+    }
+
+    #[test]
+    fn half_floats_are_kept() {
+        let row = [0.1, -0.0003, 65504.0, 0.0, 3.0].map(|x| f16::from_f32(x).to_f32());
+        let mut halves = Vec::new();
+        let scale = round_to_f16(&row, &mut halves);
+        assert_eq!(halves.iter().map(|half| half.to_f32() * scale).collect::<Vec<_>>(), row);
+    }
+
+    #[test]
+    fn zeros_stay_zeros() {
+        let (mut halves, mut whole) = (Vec::new(), Vec::new());
+        round_to_f16(&[0.0, -0.0], &mut halves);
+        round_to_i8(&[0.0, -0.0], &mut whole);
+        assert!(halves.iter().all(|half| half.to_f32() == 0.0) && whole == [0, 0]);
     }
 }

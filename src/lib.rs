@@ -2,7 +2,7 @@
 //! Clusters for Face Clustering" (ECCV 2022), as a DuckDB extension and as a Rust library.
 //!
 //! ```text
-//! embeddings   N x D features
+//! embeddings   N x D features, in single or half precision or 8 bits
 //!     |
 //! knn          k-NN graph: k nearest of each point, with distances
 //!     |
@@ -28,6 +28,7 @@ mod kernels;
 pub mod knn;
 pub mod monitor;
 pub mod ndde;
+pub mod row;
 pub mod similarity;
 pub mod sparse;
 pub mod tpdi;

@@ -30,7 +30,9 @@ pub enum Collected {
 impl Collected {
     pub fn new(columns: &Columns, id_type: &IdType) -> Self {
         match columns {
-            Columns::Points { .. } => Self::Points { ids: IdColumn::new(id_type), rows: Default::default() },
+            Columns::Points { precision, .. } => {
+                Self::Points { ids: IdColumn::new(id_type), rows: EmbeddingRows::new(*precision) }
+            }
             Columns::Densities => Self::Densities { ids: IdColumn::new(id_type), values: Vec::new() },
             Columns::Edges(_) | Columns::Probabilities | Columns::Distances => {
                 Self::Edges { ids: Interner::new(id_type), src: vec![], dst: vec![], values: vec![] }

@@ -109,7 +109,7 @@ impl Fields<'_> {
             _ => "src".into(),
         };
         let (id, similarity) = match &self.relation.columns {
-            Columns::Points { id, embedding } => {
+            Columns::Points { id, embedding, .. } => {
                 let id = self.id(id, "name the column of ids with id := '...'")?;
                 self.embedding(embedding)?;
                 (id, false)

@@ -20,13 +20,14 @@ impl Limits {
         Ok(Self { threads, memory })
     }
 
-    /// Refuse to read on once the rows alone exceed the limit.
-    pub fn check_collected(&self, label: &str, bytes: u64) -> Result<()> {
+    /// Refuse to read on once the rows alone exceed the limit. `smaller` is a way to keep them in
+    /// less, or empty.
+    pub fn check_collected(&self, label: &str, bytes: u64, smaller: &str) -> Result<()> {
         if bytes <= self.memory {
             return Ok(());
         }
         Err(invalid(format!(
-            "{label}: the rows read so far already take {}, more than memory_limit ({}); read fewer rows, or raise memory_limit",
+            "{label}: the rows read so far already take {}, more than memory_limit ({}); {smaller}read fewer rows, or raise memory_limit",
             bytes_text(bytes),
             bytes_text(self.memory)
         )))

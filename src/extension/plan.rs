@@ -16,7 +16,8 @@ use serde::{Deserialize, Serialize};
 
 use super::functions::{self, Stage};
 use super::{binder, defect, guarded, invalid};
-use crate::knn::{HnswOptions, KnnOptions, Method, Metric, Precision};
+use crate::embeddings::Precision;
+use crate::knn::{HnswOptions, KnnOptions, Method, Metric};
 
 /// Name of a plan's type.
 pub const TYPE_NAME: &str = "density_peaks_plan";
@@ -69,7 +70,6 @@ impl KnnGraph {
                 connectivity: self.connectivity,
                 expansion_add: self.expansion_add,
                 expansion_search: self.expansion_search,
-                precision: self.precision,
             },
         }
     }
@@ -125,6 +125,7 @@ enum MetricName {
 enum MethodName {
     Auto,
     Exact,
+    NnDescent,
     Hnsw,
 }
 

@@ -10,7 +10,7 @@ use super::memory::{Limits, bytes_text};
 use super::plan::{Input, KernelName, KnnGraph, Ndde, Plan, TransitionMatrix};
 use super::sql::Relation;
 use crate::dpc::{self, Clustering};
-use crate::embeddings::Embeddings;
+use crate::embeddings::{Embeddings, Precision};
 use crate::error::{EdgeProblem, Error, PointProblem};
 use crate::knn::{self, ABSENT, Points};
 use crate::monitor::Monitor;
@@ -284,20 +284,21 @@ impl Run<'_> {
     /// Refuse work that does not fit, and say what would.
     fn check_memory(&self, stage: &KnnGraph, base: usize, queries: usize, dim: usize) -> Result<(), Error> {
         let points = (base + if stage.queries.is_some() { queries } else { 0 }) as u64;
-        let needs = |k: usize| {
+        let needs = |precision: Precision, k: usize| {
             let options = knn::KnnOptions { k, ..stage.options() };
             let edges = queries as u64 * (k.min(base) as u64 + 1);
-            let graph = points * (4 * dim as u64 + 8) + options.memory(base, queries, dim);
+            let graph = points * (precision.row_bytes(dim) as u64 + 8)
+                + options.memory(precision, base, stage.queries.is_some().then_some(queries), dim);
             // P, with its roots and the distances, or with its transpose.
             let after = if self.whole { edges * 36 + queries as u64 * 32 } else { 0 };
             graph.max(after)
         };
-        let (need, limit) = (needs(stage.k), self.limits.memory);
+        let (need, limit) = (needs(stage.precision, stage.k), self.limits.memory);
         if need <= limit {
             return Ok(());
         }
-        let smaller = (1..stage.k).rev().find(|&k| needs(k) <= limit);
-        let smaller = smaller.map_or(String::new(), |k| format!("k := {k} would fit, or "));
+        let fits = what_fits(stage, base, |precision, k| Some(needs(precision, k)).filter(|&need| need <= limit));
+        let smaller = if fits.is_empty() { String::new() } else { format!("{} would fit, or ", fits.join(" or ")) };
         let what = format!("{points} embeddings of {dim} dimensions with k := {}", stage.k);
         Err(too_large(&what, need, limit, &smaller))
     }
@@ -415,6 +416,29 @@ impl Run<'_> {
         let matrix = sparse::from_edges(ids.len(), &src, &dst, &values).map_err(failed(&label, &ids))?;
         Ok(Edges { matrix: Arc::new(matrix), ids, label })
     }
+}
+
+/// What to ask for in place of a graph over `base` rows that does not fit, where `fitting` is the need
+/// of what does: a coarser precision, a smaller k, or else both.
+fn what_fits(stage: &KnnGraph, base: usize, fitting: impl Fn(Precision, usize) -> Option<u64>) -> Vec<String> {
+    let coarser = || {
+        let coarser = Precision::ALL.into_iter().filter(|&precision| precision > stage.precision);
+        coarser.filter(|&precision| stage.options().takes(stage.metric, precision))
+    };
+    let largest_k = |precision| (1..=stage.k.min(base)).rev().find(|&k| fitting(precision, k).is_some());
+    let precision = coarser().find_map(|precision| {
+        let need = bytes_text(fitting(precision, stage.k)?);
+        Some(format!("precision := '{}' ({need})", precision.name()))
+    });
+    let k = largest_k(stage.precision).map(|k| format!("k := {k}"));
+    let both = || {
+        let mut coarser = coarser();
+        coarser.find_map(|precision| {
+            Some(format!("precision := '{}' with k := {}", precision.name(), largest_k(precision)?))
+        })
+    };
+    let one: Vec<String> = precision.into_iter().chain(k).collect();
+    if one.is_empty() { both().into_iter().collect() } else { one }
 }
 
 fn too_large(what: &str, need: u64, limit: u64, smaller: &str) -> Error {

@@ -180,8 +180,8 @@ fn collect(target: &Target, vectors: &VectorCollection, state: &mut State) -> Re
     match rows {
         Collected::Points { ids, rows } => {
             let embeddings = EmbeddingVector::new(column(2)?)?;
-            let bytes = vectors.row_count()? as u64 * (embeddings.typical_dim() * size_of::<f32>()) as u64;
-            target.slot.reserve(target.at, bytes)?;
+            let bytes = vectors.row_count()? * rows.precision().row_bytes(embeddings.typical_dim());
+            target.slot.reserve(target.at, bytes as u64)?;
             let mut buffer = Vec::new();
             bound.id.read(column(0)?, column(1)?, |row, key| {
                 let Some(key) = key else {

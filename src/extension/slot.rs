@@ -22,8 +22,9 @@ use super::job::Job;
 use super::memory::Limits;
 use super::plan::Plan;
 use super::run::Rows;
-use super::sql::Relation;
+use super::sql::{Columns, Relation};
 use super::{defect, functions, guarded, invalid};
+use crate::embeddings::Precision;
 
 static SLOTS: LazyLock<Mutex<HashMap<u64, Weak<Slot>>>> = LazyLock::new(Default::default);
 static NEXT_TOKEN: AtomicU64 = AtomicU64::new(0);
@@ -91,7 +92,12 @@ impl Slot {
     /// Count bytes of a relation about to be kept; fails before they exceed the memory limit.
     pub fn reserve(&self, relation: usize, bytes: u64) -> Result<()> {
         let total = self.collected_bytes.fetch_add(bytes, Relaxed) + bytes;
-        self.limits.check_collected(&self.relations[relation].label(), total)
+        let relation = &self.relations[relation];
+        let smaller = match relation.columns {
+            Columns::Points { precision: Precision::F32, .. } => "use precision := 'f16', ",
+            _ => "",
+        };
+        self.limits.check_collected(&relation.label(), total, smaller)
     }
 
     /// A sink begins.

@@ -27,6 +27,7 @@ use super::ids::NATIVE_TYPES;
 use super::plan::{Input, KernelName, KnnGraph, Plan};
 use super::slot::new_token;
 use super::{functions, guarded, plan};
+use crate::embeddings::Precision;
 
 /// A relation that a plan reads, and what it reads of it.
 #[derive(Debug, Clone)]
@@ -41,8 +42,8 @@ pub struct Relation {
 
 #[derive(Debug, Clone, PartialEq)]
 pub enum Columns {
-    /// Named by the arguments `id` and `embedding`.
-    Points { id: String, embedding: String },
+    /// Named by the arguments `id` and `embedding`, to be kept in a precision.
+    Points { id: String, embedding: String, precision: Precision },
     /// `src`, `dst`, and `distance` or `similarity`.
     Edges(KernelName),
     /// `src`, `dst`, `probability`.
@@ -69,7 +70,8 @@ impl Relation {
     }
 
     pub fn points(graph: &KnnGraph) -> Self {
-        let columns = Columns::Points { id: graph.id.clone(), embedding: graph.embedding.clone() };
+        let (id, embedding, precision) = (graph.id.clone(), graph.embedding.clone(), graph.precision);
+        let columns = Columns::Points { id, embedding, precision };
         Self { function: graph.function.clone(), argument: "source", name: graph.source.clone(), columns }
     }
 
@@ -174,7 +176,7 @@ fn sink(token: u64, at: usize, relation: &Relation) -> String {
         format!("density_peaks_columns({token}, {at}, struct_pack(*COLUMNS(*))) AS density_peaks_checked_{token}");
     let from = format!("FROM query_table({})", literal(&relation.name));
     let (arguments, rows) = match &relation.columns {
-        Columns::Points { id, embedding } => (
+        Columns::Points { id, embedding, .. } => (
             format!("{}, embedding", id_arguments("id")),
             format!("SELECT {checked}, {} AS id, {} AS embedding {from}", identifier(id), identifier(embedding)),
         ),

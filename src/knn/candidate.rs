@@ -1,7 +1,6 @@
 //! A possible neighbor.
 
 use super::Search;
-use crate::kernels::prefetch;
 
 /// Rows that are asked for ahead of their exact distances.
 const AHEAD: usize = 4;
@@ -41,7 +40,7 @@ impl Candidate {
 pub(super) fn sort_exact(candidates: &mut [Candidate], query: u32, search: &Search) {
     for at in 0..candidates.len() {
         if let Some(later) = candidates.get(at + AHEAD) {
-            prefetch(search.base.row(later.row() as usize));
+            search.base.row(later.row() as usize).prefetch();
         }
         let row = candidates[at].row();
         candidates[at] = Candidate::new(search.distance(query as usize, row), row);

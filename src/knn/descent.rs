@@ -62,7 +62,7 @@ pub(super) fn search(
     let points = search.base;
     let (n, k) = (points.len(), graph.k);
     let cells = Cells::new(search, instructions, monitor)?;
-    let nearest = Nearest::new(points, k);
+    let nearest = Nearest::new(search, k);
     let meet = || Meeting::new(&nearest, instructions);
     let phase = monitor.phase(0.1..0.3, cells.starts.len() - 1);
     (0..cells.starts.len() - 1).into_par_iter().try_for_each_init(meet, |meeting, cell| {
@@ -187,12 +187,12 @@ impl Block {
 }
 
 impl<'a> Nearest<'a> {
-    fn new(points: &'a Points, k: usize) -> Self {
-        let n = points.len();
+    fn new(search: &Search<'a>, k: usize) -> Self {
+        let n = search.base.len();
         let block = |_| Mutex::new(Block { lengths: [0; BLOCK], candidates: vec![Candidate::ABSENT; BLOCK * k] });
         Self {
-            points,
-            scale: Scale::new(points, points),
+            points: search.base,
+            scale: Scale::new(search),
             k,
             blocks: (0..n.div_ceil(BLOCK)).into_par_iter().map(block).collect(),
             sums: (0..n).map(|_| AtomicI32::new(ANY)).collect(),

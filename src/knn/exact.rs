@@ -56,7 +56,7 @@ pub(super) fn search_among(
     monitor: &Monitor,
 ) -> Result<()> {
     let dim = search.base.dim();
-    let scale = Scale::new(search.base, search.queries());
+    let scale = Scale::new(search);
     let pass = Pass {
         search,
         k: graph.k,

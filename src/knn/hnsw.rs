@@ -1,23 +1,14 @@
 //! Approximate neighbors from usearch's HNSW index.
 
 use rayon::prelude::*;
+use usearch::ffi::Matches;
 use usearch::{Index, IndexOptions, MetricKind, ScalarKind};
 
 use super::{KnnGraph, Metric, Search};
+use crate::embeddings::Precision;
 use crate::error::{Error, Result};
 use crate::monitor::Monitor;
-
-/// How the index stores a value.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Precision {
-    /// Four bytes a value.
-    #[default]
-    F32,
-    /// Two bytes a value.
-    F16,
-    /// One byte a value, for cosine distance.
-    I8,
-}
+use crate::row::Row;
 
 /// The parameters of the index, under usearch's names. The defaults are usearch's.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -28,13 +19,11 @@ pub struct HnswOptions {
     pub expansion_add: usize,
     /// Candidates looked at in a search, at least 1; never fewer than are asked for.
     pub expansion_search: usize,
-    /// How the index stores a value. Distances are exact all the same.
-    pub precision: Precision,
 }
 
 impl Default for HnswOptions {
     fn default() -> Self {
-        Self { connectivity: 16, expansion_add: 128, expansion_search: 64, precision: Precision::F32 }
+        Self { connectivity: 16, expansion_add: 128, expansion_search: 64 }
     }
 }
 
@@ -45,13 +34,49 @@ const ALONE: usize = 1000;
 const UNIT: usize = 16;
 
 /// Bytes of the index: the vectors, and the links of the base level and of those above it.
-pub(super) fn memory(options: &HnswOptions, base: usize, dim: usize) -> u64 {
-    let value = match options.precision {
-        Precision::F32 => 4,
-        Precision::F16 => 2,
-        Precision::I8 => 1,
-    };
-    base as u64 * (dim as u64 * value + 12 * options.connectivity as u64 + 64)
+pub(super) fn memory(options: &HnswOptions, precision: Precision, base: usize, dim: usize) -> u64 {
+    base as u64 * ((dim * precision.value_bytes() + 12 * options.connectivity) as u64 + 64)
+}
+
+/// Whether usearch has the metric in this precision.
+pub(super) fn has(metric: Metric, precision: Precision) -> bool {
+    precision != Precision::I8 || metric == Metric::Cosine
+}
+
+/// The index, and what it takes to give it rows.
+struct RowIndex {
+    index: Index,
+    /// What a row's features are multiplied by, so that half floats hold them; of no effect on
+    /// which rows are nearest.
+    factor: f64,
+}
+
+impl RowIndex {
+    fn add(&self, key: usize, row: Row, features: &mut Vec<f32>) -> Result<()> {
+        let key = key as u64;
+        match row {
+            Row::F32(values) => self.index.add(key, values),
+            Row::F16(..) => {
+                row.decode(self.factor, features);
+                self.index.add(key, features)
+            }
+            // Under cosine, which is all that there is for these, a row's scale does not matter.
+            Row::I8(values, _) => self.index.add(key, values),
+        }
+        .map_err(failed)
+    }
+
+    fn search(&self, row: Row, count: usize, features: &mut Vec<f32>) -> Result<Matches> {
+        match row {
+            Row::F32(values) => self.index.search(values, count),
+            Row::F16(..) => {
+                row.decode(self.factor, features);
+                self.index.search(features, count)
+            }
+            Row::I8(values, _) => self.index.search(values, count),
+        }
+        .map_err(failed)
+    }
 }
 
 pub(super) fn search(search: &Search, options: &HnswOptions, graph: &mut KnnGraph, monitor: &Monitor) -> Result<()> {
@@ -63,7 +88,7 @@ pub(super) fn search(search: &Search, options: &HnswOptions, graph: &mut KnnGrap
             Metric::Ip => MetricKind::IP,
             Metric::L2sq => MetricKind::L2sq,
         },
-        quantization: match options.precision {
+        quantization: match base.precision() {
             Precision::F32 => ScalarKind::F32,
             Precision::F16 => ScalarKind::F16,
             Precision::I8 => ScalarKind::I8,
@@ -75,27 +100,30 @@ pub(super) fn search(search: &Search, options: &HnswOptions, graph: &mut KnnGrap
     })
     .map_err(failed)?;
     index.reserve_capacity_and_threads(base.len(), rayon::current_num_threads()).map_err(failed)?;
+    let index = RowIndex { index, factor: 1.0 / search.longest().max(f64::MIN_POSITIVE) };
 
     // Points that are added at the same time do not see each other, which matters among the first.
     let phase = monitor.phase(0.0..0.5, base.len());
-    let add = |row: usize| {
+    let add = |features: &mut Vec<f32>, row: usize| {
         phase.step()?;
-        index.add(row as u64, base.row(row)).map_err(failed)
+        index.add(row, base.row(row), features)
     };
     let first = base.len().min(ALONE);
-    (0..first).try_for_each(add)?;
-    (first..base.len()).into_par_iter().try_for_each(add)?;
+    let mut features = Vec::new();
+    (0..first).try_for_each(|row| add(&mut features, row))?;
+    (first..base.len()).into_par_iter().try_for_each_init(Vec::new, add)?;
 
     let k = graph.k;
     let phase = monitor.phase(0.5..1.0, graph.rows.div_ceil(UNIT));
-    (graph.neighbors.par_chunks_mut(UNIT * k).zip(graph.distances.par_chunks_mut(UNIT * k))).enumerate().try_for_each(
-        |(unit, (neighbors, distances))| {
+    (graph.neighbors.par_chunks_mut(UNIT * k).zip(graph.distances.par_chunks_mut(UNIT * k)))
+        .enumerate()
+        .try_for_each_init(Vec::new, |features, (unit, (neighbors, distances))| {
             phase.step()?;
             for place in 0..neighbors.len() / k {
                 let query = unit * UNIT + place;
                 let same = u64::from(search.same(query));
                 // One more, because the point itself is among its nearest.
-                let matches = index.search(search.queries().row(query), k + 1).map_err(failed)?;
+                let matches = index.search(search.queries().row(query), k + 1, features)?;
                 let mut found: Vec<(f32, u32)> = (matches.keys.iter().filter(|&&key| key != same))
                     .map(|&key| (search.distance(query, key as u32), key as u32))
                     .collect();
@@ -106,8 +134,7 @@ pub(super) fn search(search: &Search, options: &HnswOptions, graph: &mut KnnGrap
                 }
             }
             Ok(())
-        },
-    )
+        })
 }
 
 fn failed(error: impl std::fmt::Display) -> Error {

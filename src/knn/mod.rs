@@ -1,9 +1,10 @@
 //! Stage 1, the k-NN graph: for every point its `k` nearest others, nearest first.
 //!
 //! Distances are usearch's: cosine `1 - cos`, `ip` `1 - <x, y>`, `l2sq` the squared Euclidean
-//! distance. Whatever finds the neighbors, their distances are computed once more in double
-//! precision, in one fixed order, and rounded: the same bits on every machine. Equal distances
-//! order by row.
+//! distance. They are those of the features as stored, so the graph of features in a reduced
+//! [`Precision`] is the graph of the rounded features. Whatever finds the neighbors, their distances
+//! are computed once more in double precision, in one fixed order, and rounded: the same bits on
+//! every machine. Equal distances order by row.
 
 mod candidate;
 mod descent;
@@ -17,10 +18,11 @@ use std::sync::Arc;
 use arrow::array::{Float32Array, Int32Array, RecordBatch, UInt32Array};
 use arrow::datatypes::{DataType, Field, Schema};
 
-pub use hnsw::{HnswOptions, Precision};
+pub use hnsw::HnswOptions;
 pub use points::{Metric, Points};
 use products::Instructions;
 
+use crate::embeddings::Precision;
 use crate::error::{Error, Result};
 use crate::monitor::Monitor;
 
@@ -33,14 +35,15 @@ pub const EXACT_UP_TO: usize = 1_000_000;
 /// How neighbors are found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Method {
-    /// Exact up to [`EXACT_UP_TO`] rows, else HNSW.
+    /// Exact up to [`EXACT_UP_TO`] rows and for queries, else NN-descent.
     #[default]
     Auto,
     /// All pairs, in blocks of matrix products.
     Exact,
     /// NN-descent: approximate, and the same in every run.
     NnDescent,
-    /// usearch's HNSW index: approximate, and not the same from run to run on several threads.
+    /// usearch's HNSW index: approximate, and not the same from run to run on several threads. The
+    /// index stores the features once more, in their precision; in 8 bits, under cosine alone.
     Hnsw,
 }
 
@@ -62,23 +65,29 @@ impl Default for KnnOptions {
 }
 
 impl KnnOptions {
-    /// Bytes that the search in `base` rows for `queries` rows of `dim` dimensions needs beside
-    /// the embeddings, at its peak.
-    pub fn memory(&self, base: usize, queries: usize, dim: usize) -> u64 {
-        let k = self.k.min(base) as u64;
-        let graph = queries as u64 * k * 8;
+    /// Bytes that the search in `base` rows of `dim` dimensions, for as many `queries` or for all of
+    /// the rows, needs beside the embeddings, at its peak.
+    pub fn memory(&self, precision: Precision, base: usize, queries: Option<usize>, dim: usize) -> u64 {
+        let k = self.k.min(base);
+        let rows = queries.unwrap_or(base);
+        let graph = (rows * k * 8) as u64;
         graph
-            + match self.resolved(base) {
-                Method::Hnsw => hnsw::memory(&self.hnsw, base, dim),
-                Method::NnDescent => descent::memory(base, k as usize),
-                _ => exact::memory(queries, k as usize),
+            + match self.resolved(base, queries.is_some()) {
+                Method::Hnsw => hnsw::memory(&self.hnsw, precision, base, dim),
+                Method::NnDescent => descent::memory(base, k),
+                _ => exact::memory(rows, k),
             }
     }
 
-    fn resolved(&self, base: usize) -> Method {
+    /// Whether the method that is asked for has the metric in this precision.
+    pub fn takes(&self, metric: Metric, precision: Precision) -> bool {
+        self.method != Method::Hnsw || hnsw::has(metric, precision)
+    }
+
+    fn resolved(&self, base: usize, queries: bool) -> Method {
         match self.method {
-            Method::Auto if base <= EXACT_UP_TO => Method::Exact,
-            Method::Auto => Method::Hnsw,
+            Method::Auto if base <= EXACT_UP_TO || queries => Method::Exact,
+            Method::Auto => Method::NnDescent,
             method => method,
         }
     }
@@ -173,9 +182,10 @@ impl KnnGraph {
 /// The k-NN graph of `points`, each among the others.
 ///
 /// # Errors
-/// If `k` is 0, or the run is stopped.
+/// If `k` is 0, if the method does not take the points, see [`KnnOptions::takes`], or if the run is
+/// stopped.
 pub fn knn_graph(points: &Points, options: &KnnOptions, monitor: &Monitor) -> Result<KnnGraph> {
-    check_k(options)?;
+    check(points, options)?;
     search(&Search { base: points, queries: None, same: &[] }, options, monitor)
 }
 
@@ -183,7 +193,8 @@ pub fn knn_graph(points: &Points, options: &KnnOptions, monitor: &Monitor) -> Re
 /// same point as query `q` and no neighbor of it, or [`ABSENT`].
 ///
 /// # Errors
-/// If `k` is 0, if the two have different dimensions or metrics, or if the run is stopped.
+/// As [`knn_graph`], if the two have different dimensions, metrics or precisions, and with
+/// [`Method::NnDescent`].
 pub fn knn_queries(
     base: &Points,
     queries: &Points,
@@ -191,9 +202,15 @@ pub fn knn_queries(
     options: &KnnOptions,
     monitor: &Monitor,
 ) -> Result<KnnGraph> {
-    check_k(options)?;
+    check(base, options)?;
+    if options.method == Method::NnDescent {
+        return Err(Error::Input("NN-descent finds the neighbors of all points together, not those of queries".into()));
+    }
     if base.metric() != queries.metric() {
         return Err(Error::Input("the queries and the base have different metrics".into()));
+    }
+    if base.precision() != queries.precision() {
+        return Err(Error::Input("the queries and the base have different precisions".into()));
     }
     if !base.is_empty() && !queries.is_empty() && base.dim() != queries.dim() {
         let (found, expected) = (queries.dim(), base.dim());
@@ -202,18 +219,21 @@ pub fn knn_queries(
     search(&Search { base, queries: Some(queries), same }, options, monitor)
 }
 
-fn check_k(options: &KnnOptions) -> Result<()> {
-    if options.k >= 1 {
-        return Ok(());
+fn check(points: &Points, options: &KnnOptions) -> Result<()> {
+    if options.k < 1 {
+        return Err(Error::Parameter { name: "k", range: "at least 1".into(), value: options.k.to_string() });
     }
-    Err(Error::Parameter { name: "k", range: "at least 1".into(), value: options.k.to_string() })
+    if !options.takes(points.metric(), points.precision()) {
+        return Err(Error::Input("the HNSW index takes features of 8 bits under cosine alone".into()));
+    }
+    Ok(())
 }
 
 fn search(search: &Search, options: &KnnOptions, monitor: &Monitor) -> Result<KnnGraph> {
     let others = search.base.len() - usize::from(search.queries.is_none() && !search.base.is_empty());
     let mut graph = KnnGraph::empty(search.queries().len(), options.k.min(others));
     if graph.k > 0 && graph.rows > 0 {
-        match options.resolved(search.base.len()) {
+        match options.resolved(search.base.len(), search.queries.is_some()) {
             Method::Hnsw => hnsw::search(search, &options.hnsw, &mut graph, monitor)?,
             Method::NnDescent => descent::search(search, Instructions::fastest(), &mut graph, monitor)?,
             _ => exact::search(search, Instructions::fastest(), &mut graph, monitor)?,
@@ -238,6 +258,11 @@ impl Search<'_> {
     /// The row of the base that is query `query` itself, or [`ABSENT`].
     fn same(&self, query: usize) -> u32 {
         if self.queries.is_none() { query as u32 } else { self.same.get(query).copied().unwrap_or(ABSENT) }
+    }
+
+    /// The greatest length of a row.
+    fn longest(&self) -> f64 {
+        self.base.longest().max(self.queries().longest())
     }
 
     fn distance(&self, query: usize, base: u32) -> f32 {

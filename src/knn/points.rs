@@ -2,9 +2,9 @@
 
 use rayon::prelude::*;
 
-use crate::embeddings::Embeddings;
+use crate::embeddings::{Embeddings, Precision};
 use crate::error::{Error, PointProblem, Result};
-use crate::kernels::{dot, squared_distance};
+use crate::row::Row;
 
 /// How far two points are apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -36,7 +36,7 @@ impl Points {
             embeddings.normalize()?;
         }
         let squared_lengths: Vec<f64> =
-            (0..embeddings.len()).into_par_iter().map(|i| dot(embeddings.row(i), embeddings.row(i))).collect();
+            (0..embeddings.len()).into_par_iter().map(|i| embeddings.row(i).dot(embeddings.row(i))).collect();
         // A product of two rows, and the sum of two squared lengths, must stay below f32::MAX.
         match squared_lengths.iter().position(|&s| s > f64::from(f32::MAX) / 4.0) {
             Some(row) => Err(Error::point(row, PointProblem::TooLong)),
@@ -64,18 +64,26 @@ impl Points {
         self.metric
     }
 
-    /// The distance between a point and one of `other`: the same bits on every machine, and in
-    /// both directions.
+    /// How the features are stored.
+    pub fn precision(&self) -> Precision {
+        self.embeddings.precision()
+    }
+
+    /// The distance between a point and one of `other`, as their features are stored: the same bits
+    /// on every machine, and in both directions.
+    ///
+    /// # Panics
+    /// If the other's precision is another.
     pub fn distance(&self, row: usize, other: &Self, other_row: usize) -> f32 {
         let (x, y) = (self.row(row), other.row(other_row));
         match self.metric {
             // Dividing by the lengths once more makes the distance of equal rows exactly 0.
             Metric::Cosine => {
                 let lengths = (self.squared_lengths[row] * other.squared_lengths[other_row]).sqrt();
-                (1.0 - dot(x, y) / lengths).max(0.0) as f32
+                (1.0 - x.dot(y) / lengths).max(0.0) as f32
             }
-            Metric::Ip => (1.0 - dot(x, y)) as f32,
-            Metric::L2sq => squared_distance(x, y) as f32,
+            Metric::Ip => (1.0 - x.dot(y)) as f32,
+            Metric::L2sq => x.squared_distance(y) as f32,
         }
     }
 
@@ -83,12 +91,12 @@ impl Points {
         self.squared_lengths[row as usize]
     }
 
-    /// The length of the longest.
+    /// The greatest length of a point, 0 if there is none.
     pub(super) fn longest(&self) -> f64 {
         self.squared_lengths.iter().copied().fold(0.0, f64::max).sqrt()
     }
 
-    pub(super) fn row(&self, row: usize) -> &[f32] {
+    pub(super) fn row(&self, row: usize) -> Row<'_> {
         self.embeddings.row(row)
     }
 }

@@ -5,8 +5,7 @@
 //! rounding leaves. So `<x, y>` is `scale^2 <q_x, q_y>`, off by at most `|r_x| |y| + |x| |r_y| +
 //! |r_x| |r_y|` (Cauchy-Schwarz), and the sum of whole numbers has no error of its own.
 
-use super::{Metric, Points};
-use crate::kernels::{prefetch, quantize};
+use super::{Metric, Points, Search};
 
 /// No row of whole numbers is longer, so that every sum of products is within 2^30.
 const LENGTH: f64 = 32_700.0;
@@ -29,12 +28,13 @@ pub(super) struct Scale {
 }
 
 impl Scale {
-    /// The scale for both relations.
-    pub fn new(base: &Points, queries: &Points) -> Self {
-        let longest = base.longest().max(queries.longest());
+    /// The scale for both relations of a search.
+    pub fn new(search: &Search) -> Self {
+        let (base, longest) = (search.base, search.longest());
         // Rounding makes q longer by at most half a unit in each dimension.
         let rounding = (base.dim() as f64).sqrt() / 2.0;
         let scale = (longest / (LENGTH - rounding)).max(1e-30);
+        // The factor of a row and its product with a value are rounded to single precision besides.
         let error = scale * rounding * (1.0 + 1e-6) + longest * 2e-7;
         Self { metric: base.metric(), scale, longest, error }
     }
@@ -342,15 +342,14 @@ impl<const W: usize> Packed<W> {
 
     fn hold(&mut self, scale: &Scale, (points, rows): Rows, whole: &mut Vec<i16>) {
         self.source = (rows.as_ptr().addr(), rows.len());
-        let factor = (1.0 / scale.scale) as f32;
         let pairs = points.dim().div_ceil(2);
         self.panels.clear();
         self.panels.resize(rows.len().div_ceil(W) * pairs, [[0; 2]; W]);
         for (at, &row) in rows.iter().enumerate() {
             if let Some(&later) = rows.get(at + AHEAD) {
-                prefetch(points.row(later as usize));
+                points.row(later as usize).prefetch();
             }
-            quantize(points.row(row as usize), factor, whole);
+            points.row(row as usize).quantize(1.0 / scale.scale, whole);
             whole.resize(2 * pairs, 0);
             let panel = &mut self.panels[at / W * pairs..][..pairs];
             for (place, &pair) in panel.iter_mut().zip(whole.as_chunks().0) {

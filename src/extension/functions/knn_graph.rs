@@ -4,7 +4,8 @@ use duckdb_neo::Result;
 
 use super::super::plan::{Arguments, KnnGraph, Plan};
 use super::{Default, Parameter, Stage};
-use crate::knn::{Method, Metric, Precision};
+use crate::embeddings::Precision;
+use crate::knn::{Method, Metric};
 
 pub static STAGE: Stage = Stage {
     name: "knn_graph",
@@ -54,7 +55,7 @@ pub const METRIC: Parameter = Parameter {
 pub const METHOD: Parameter = Parameter {
     name: "method",
     default: Default::Text("auto"),
-    description: "'exact', 'hnsw' (approximate, with a usearch index) or 'auto', which is exact up to a million rows",
+    description: "'exact', 'nn_descent' (approximate), 'hnsw' (approximate, with a usearch index) or 'auto': exact up to a million rows and for queries, else nn_descent",
 };
 pub const ID: Parameter =
     Parameter { name: "id", default: Default::Text("id"), description: "column of the ids, unique and of any type" };
@@ -81,7 +82,7 @@ pub const EXPANSION_SEARCH: Parameter = Parameter {
 pub const PRECISION: Parameter = Parameter {
     name: "precision",
     default: Default::Text("f32"),
-    description: "hnsw: how the index stores a value, 'f32', 'f16' or 'i8' (cosine only)",
+    description: "how the embeddings are kept: 'f32', 'f16' (half the memory) or 'i8' (a quarter), rounded; 'i8' with hnsw only for cosine",
 };
 
 pub fn plan(arguments: &Arguments<'_>, caller: Option<&str>) -> Result<Plan> {
@@ -89,10 +90,7 @@ pub fn plan(arguments: &Arguments<'_>, caller: Option<&str>) -> Result<Plan> {
         arguments.choice("metric", &[("cosine", Metric::Cosine), ("ip", Metric::Ip), ("l2sq", Metric::L2sq)])?;
     let precision =
         arguments.choice("precision", &[("f32", Precision::F32), ("f16", Precision::F16), ("i8", Precision::I8)])?;
-    if precision == Precision::I8 && metric != Metric::Cosine {
-        return Err(arguments.error("precision := 'i8' needs metric := 'cosine'; use 'f16'"));
-    }
-    Ok(Plan::KnnGraph(KnnGraph {
+    let graph = KnnGraph {
         function: caller.unwrap_or(STAGE.name).into(),
         source: arguments.relation("source")?.ok_or_else(|| arguments.error("source must not be NULL"))?,
         queries: if caller.is_none() { arguments.relation("queries")? } else { None },
@@ -100,11 +98,25 @@ pub fn plan(arguments: &Arguments<'_>, caller: Option<&str>) -> Result<Plan> {
         embedding: arguments.column("embedding")?,
         k: arguments.count("k", 1)?,
         metric,
-        method: arguments
-            .choice("method", &[("auto", Method::Auto), ("exact", Method::Exact), ("hnsw", Method::Hnsw)])?,
+        method: arguments.choice(
+            "method",
+            &[
+                ("auto", Method::Auto),
+                ("exact", Method::Exact),
+                ("nn_descent", Method::NnDescent),
+                ("hnsw", Method::Hnsw),
+            ],
+        )?,
         connectivity: arguments.count("connectivity", 2)?,
         expansion_add: arguments.count("expansion_add", 1)?,
         expansion_search: arguments.count("expansion_search", 1)?,
         precision,
-    }))
+    };
+    if !graph.options().takes(metric, precision) {
+        return Err(arguments.error("precision := 'i8' needs metric := 'cosine'; use 'f16'"));
+    }
+    if graph.method == Method::NnDescent && graph.queries.is_some() {
+        return Err(arguments.error("method := 'nn_descent' takes no queries; use 'exact' or 'hnsw'"));
+    }
+    Ok(Plan::KnnGraph(graph))
 }
