@@ -16,10 +16,11 @@ import pytest
 from conftest import EXTENSION, arrow_points, connect, create_points
 
 SLOTS = "SELECT density_peaks_slots()"
-# Far longer than a test waits: 60,000 x 256 by all pairs or an index, and a star, whose densities swing for ever.
+# Far longer than a test waits: 100,000 x 256 by every method, and a star, whose densities swing for ever.
 LONG = {
     "exact graph": "FROM knn_graph('big', k := 80)",
     "graph to a table": "CREATE TABLE g AS FROM knn_graph('big', k := 80)",
+    "descent graph": "FROM knn_graph('big', k := 80, method := 'nn_descent')",
     "hnsw graph": "FROM knn_graph('big', k := 80, method := 'hnsw', expansion_add := 1000)",
     "one call": "FROM cluster_embeddings('big', k := 80)",
     "nested": "FROM ndde(transition_matrix(knn_graph('big', k := 80)))",
@@ -32,7 +33,7 @@ LONG = {
 def big():
     with connect() as con:
         random = np.random.default_rng(7)
-        con.register("points", arrow_points(random.normal(size=(60_000, 256)).astype(np.float32)))
+        con.register("points", arrow_points(random.standard_normal((100_000, 256), dtype=np.float32)))
         con.execute("CREATE TABLE big AS FROM points")
         con.unregister("points")
         con.execute("""
@@ -120,7 +121,7 @@ from conftest import arrow_points, connect
 con = connect()
 con.execute(f"SET threads = {sys.argv[1]}")
 random = np.random.default_rng(7)
-con.register("points", arrow_points(random.normal(size=(60_000, 256)).astype(np.float32)))
+con.register("points", arrow_points(random.standard_normal((100_000, 256), dtype=np.float32)))
 con.execute("CREATE TABLE big AS FROM points")
 print("running", flush=True)
 try:
@@ -360,7 +361,7 @@ def test_threads_setting_bounds_the_work(big):
     assert 0.05 < used < 1.3  # it ran, and on one core
 
 
-@pytest.mark.parametrize("query", ["exact graph", "hnsw graph", "one call"])
+@pytest.mark.parametrize("query", ["exact graph", "descent graph", "hnsw graph", "one call"])
 def test_progress_moves_and_never_goes_back(big, query):
     big.execute(
         "SET threads = 2; SET enable_progress_bar = true; SET enable_progress_bar_print = false;"

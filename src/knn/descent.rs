@@ -68,8 +68,7 @@ pub(super) fn search(
     (0..cells.starts.len() - 1).into_par_iter().try_for_each_init(meet, |meeting, cell| {
         phase.step()?;
         let cell = &cells.rows[cells.starts[cell]..cells.starts[cell + 1]];
-        cell.chunks(LARGEST).for_each(|cell| meeting.all_pairs(cell));
-        Ok(())
+        cell.chunks(LARGEST).try_for_each(|cell| meeting.all_pairs(cell, monitor))
     })?;
     let order = cells.order;
 
@@ -265,7 +264,7 @@ impl<'a> Nearest<'a> {
                 let neighbor = candidate.row();
                 put(point, neighbor);
                 if is_sampled(point, neighbor) {
-                    put(neighbor as usize / 2, (point as u32) << 1 | neighbor % 2);
+                    put(neighbor as usize / 2, 2 * point as u32 + neighbor % 2);
                 }
                 *candidate = Candidate::new(candidate.distance(), neighbor & !1);
             }
@@ -343,15 +342,17 @@ impl<'a> Meeting<'a> {
     }
 
     /// All points of a cell meet.
-    fn all_pairs(&mut self, cell: &[u32]) {
+    fn all_pairs(&mut self, cell: &[u32], monitor: &Monitor) -> Result<()> {
         self.multiplier.forget();
         let tiles: Vec<&[u32]> = cell.chunks(TILE).collect();
         for (i, rows) in tiles.iter().enumerate() {
+            monitor.check()?;
             self.meet(rows, rows, rows.len());
             for columns in &tiles[i + 1..] {
                 self.meet(rows, columns, 0);
             }
         }
+        Ok(())
     }
 
     /// The newcomers of a list meet each other and the rest.
@@ -395,10 +396,10 @@ impl<'a> Meeting<'a> {
             let distance = scale.distance(sum, points.squared_length(query) + points.squared_length(point));
             if of_row {
                 let place = if common > 0 { row } else { columns.len() + row };
-                found.push((place as u32, Candidate::new(distance, point << 1 | 1)));
+                found.push((place as u32, Candidate::new(distance, 2 * point + 1)));
             }
             if of_column {
-                found.push((column as u32, Candidate::new(distance, query << 1 | 1)));
+                found.push((column as u32, Candidate::new(distance, 2 * query + 1)));
             }
         });
         if found.is_empty() {

@@ -113,8 +113,12 @@ impl Pass<'_> {
         graph: &mut KnnGraph,
         monitor: &Monitor,
     ) -> Result<Vec<u32>> {
-        let blocks: Vec<Mutex<Block>> =
-            rows.chunks(self.block).map(|rows| Mutex::new(Block::new(rows, self, guess))).collect();
+        let blocks: Vec<Mutex<Block>> = (rows.par_chunks(self.block))
+            .map(|rows| {
+                monitor.check()?;
+                Ok(Mutex::new(Block::new(rows, self, guess)))
+            })
+            .collect::<Result<_>>()?;
         let columns: Vec<Columns> = (self.columns.chunks(self.block).zip(self.offsets.chunks(self.block)))
             .map(|(rows, offsets)| Columns { rows, offsets })
             .collect();
