@@ -68,6 +68,17 @@ enum Values {
     I8(Vec<i8>),
 }
 
+impl Values {
+    fn row(&self, row: usize, dim: usize, scale: f32) -> Row<'_> {
+        let places = row * dim..(row + 1) * dim;
+        match self {
+            Self::F32(values) => Row::F32(&values[places]),
+            Self::F16(values) => Row::F16(&values[places], scale),
+            Self::I8(values) => Row::I8(&values[places], scale),
+        }
+    }
+}
+
 impl Embeddings {
     /// Take N x `dim` values in single precision, row-major.
     ///
@@ -146,12 +157,7 @@ impl Embeddings {
 
     /// The features of one point.
     pub fn row(&self, row: usize) -> Row<'_> {
-        let places = row * self.dim..(row + 1) * self.dim;
-        match &self.values {
-            Values::F32(values) => Row::F32(&values[places]),
-            Values::F16(values) => Row::F16(&values[places], self.scales[row]),
-            Values::I8(values) => Row::I8(&values[places], self.scales[row]),
-        }
+        self.values.row(row, self.dim, self.scales.get(row).copied().unwrap_or(1.0))
     }
 
     /// Scale every row to length 1. Where rows have a scale, that alone changes, and rows of the
@@ -165,25 +171,18 @@ impl Embeddings {
             0.0 => Err(Error::point(row, PointProblem::ZeroVector)),
             length => Ok(length),
         };
-        match &mut self.values {
-            Values::F32(values) => values.par_chunks_exact_mut(dim).enumerate().try_for_each(|(row, values)| {
+        if let Values::F32(values) = &mut self.values {
+            return values.par_chunks_exact_mut(dim).enumerate().try_for_each(|(row, values)| {
                 let length = length(row, Row::F32(values))?;
                 values.iter_mut().for_each(|x| *x = (f64::from(*x) / length) as f32);
                 Ok(())
-            }),
-            Values::F16(values) => (values.par_chunks_exact(dim).zip(&mut self.scales).enumerate()).try_for_each(
-                |(row, (values, scale))| {
-                    *scale = (1.0 / length(row, Row::F16(values, 1.0))?) as f32;
-                    Ok(())
-                },
-            ),
-            Values::I8(values) => (values.par_chunks_exact(dim).zip(&mut self.scales).enumerate()).try_for_each(
-                |(row, (values, scale))| {
-                    *scale = (1.0 / length(row, Row::I8(values, 1.0))?) as f32;
-                    Ok(())
-                },
-            ),
+            });
         }
+        let values = &self.values;
+        self.scales.par_iter_mut().enumerate().try_for_each(|(row, scale)| {
+            *scale = (1.0 / length(row, values.row(row, dim, 1.0))?) as f32;
+            Ok(())
+        })
     }
 
     /// Reorder in place: row `i` becomes the old row `order[i]`. `order` is a permutation of 0..N.

@@ -84,7 +84,7 @@ pub(crate) fn starts(n: usize, length: impl Fn(usize) -> usize + Sync) -> Vec<us
 }
 
 /// The same, where a row is as long as it is named often.
-fn starts_of(n: usize, names: &[u32]) -> Vec<usize> {
+pub(crate) fn starts_of(n: usize, names: &[u32]) -> Vec<usize> {
     let mut lengths = vec![0; n];
     names.iter().for_each(|&row| lengths[row as usize] += 1);
     starts(n, |row| lengths[row])

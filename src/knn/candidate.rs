@@ -36,6 +36,13 @@ impl Candidate {
     }
 }
 
+/// Write candidates to the places of a row.
+pub(super) fn write(candidates: &[Candidate], neighbors: &mut [u32], distances: &mut [f32]) {
+    for (candidate, (neighbor, distance)) in candidates.iter().zip(neighbors.iter_mut().zip(distances)) {
+        (*neighbor, *distance) = (candidate.row(), candidate.distance());
+    }
+}
+
 /// Give the candidates of a query their exact distances, and sort them.
 pub(super) fn sort_exact(candidates: &mut [Candidate], query: u32, search: &Search) {
     for at in 0..candidates.len() {

@@ -15,11 +15,12 @@ use std::sync::atomic::{AtomicI32, AtomicU32, AtomicUsize, Ordering::Relaxed};
 use multiversion::multiversion;
 use rayon::prelude::*;
 
-use super::candidate::{Candidate, sort_exact};
+use super::candidate::{Candidate, sort_exact, write};
 use super::products::{ANY, Instructions, Multiplier, Scale, Wanted};
 use super::{KnnGraph, Points, Search, exact};
 use crate::error::Result;
 use crate::monitor::Monitor;
+use crate::sparse::{starts, starts_of};
 
 /// Points for each pivot.
 const CELL: usize = 1000;
@@ -48,22 +49,18 @@ const RECENT: usize = 1 << 15;
 /// Points under one lock.
 const BLOCK: usize = 16;
 
-/// Peak bytes of the candidates and of the lists of a round.
+/// Peak bytes: of the search for the cells, or of the candidates and the lists of a round.
 pub(super) fn memory(n: usize, k: usize) -> u64 {
-    n as u64 * (k * size_of::<Candidate>() + (k + SAMPLE) * 4 + 32) as u64
+    let cells = exact::memory(n, CELLS) + (n * CELLS * 8) as u64;
+    cells.max((n * (k * size_of::<Candidate>() + (k + SAMPLE) * 4 + 48)) as u64)
 }
 
-pub(super) fn search(
-    search: &Search,
-    instructions: Instructions,
-    graph: &mut KnnGraph,
-    monitor: &Monitor,
-) -> Result<()> {
+pub(super) fn search(search: &Search, graph: &mut KnnGraph, monitor: &Monitor) -> Result<()> {
     let points = search.base;
     let (n, k) = (points.len(), graph.k);
-    let cells = Cells::new(search, instructions, monitor)?;
+    let cells = Cells::new(search, monitor)?;
     let nearest = Nearest::new(search, k);
-    let meet = || Meeting::new(&nearest, instructions);
+    let meet = || Meeting::new(&nearest, search.instructions);
     let phase = monitor.phase(0.1..0.3, cells.starts.len() - 1);
     (0..cells.starts.len() - 1).into_par_iter().try_for_each_init(meet, |meeting, cell| {
         phase.step()?;
@@ -100,10 +97,7 @@ pub(super) fn search(
                 let candidates = block.of(place);
                 candidates.iter_mut().for_each(|c| *c = Candidate::new(c.distance(), c.row() >> 1));
                 sort_exact(candidates, point as u32, search);
-                for (at, candidate) in candidates.iter().enumerate() {
-                    neighbors[place * k + at] = candidate.row();
-                    distances[place * k + at] = candidate.distance();
-                }
+                write(candidates, &mut neighbors[place * k..][..k], &mut distances[place * k..][..k]);
             }
             Ok(())
         })?;
@@ -119,44 +113,35 @@ struct Cells {
 }
 
 impl Cells {
-    fn new(search: &Search, instructions: Instructions, monitor: &Monitor) -> Result<Self> {
+    fn new(search: &Search, monitor: &Monitor) -> Result<Self> {
         let n = search.base.len();
         let pivots: Vec<u32> = exact::scattered(n).into_iter().take(n.div_ceil(CELL)).collect();
-        let mut place = vec![0; n];
-        for (at, &pivot) in pivots.iter().enumerate() {
-            place[pivot as usize] = at as u32;
-        }
-        let among = Search { base: search.base, queries: Some(search.base), same: &[] };
-        let mut nearest = KnnGraph::empty(n, CELLS.min(pivots.len()));
         let count = pivots.len();
-        exact::search_among(&among, pivots, instructions, &mut nearest, 0.0..0.1, monitor)?;
-        let cells_of = |row: usize| nearest.row(row).0.iter().map(|&pivot| place[pivot as usize] as usize);
-        let (starts, rows) = grouped(count, n, cells_of);
-        let (_, order) = grouped(count, n, |row| cells_of(row).take(1));
+        let mut cell_of = vec![0; n];
+        for (cell, &pivot) in pivots.iter().enumerate() {
+            cell_of[pivot as usize] = cell as u32;
+        }
+        // A pivot is its own nearest: as queries, the points are none of the base's.
+        let among = Search { queries: Some(search.base), ..*search };
+        let mut nearest = KnnGraph::empty(n, CELLS.min(count));
+        exact::search_among(&among, pivots, &mut nearest, 0.0..0.1, monitor)?;
+        let cells: Vec<u32> = nearest.neighbors.iter().map(|&pivot| cell_of[pivot as usize]).collect();
+        let first: Vec<u32> = cells.iter().step_by(nearest.k).copied().collect();
+        let (starts, rows) = grouped(count, &cells, nearest.k);
+        let (_, order) = grouped(count, &first, 1);
         Ok(Self { starts, rows, order })
     }
 }
 
-/// The numbers 0..n by group, each in all of its groups.
-fn grouped<I: Iterator<Item = usize>>(
-    groups: usize,
-    n: usize,
-    groups_of: impl Fn(usize) -> I,
-) -> (Vec<usize>, Vec<u32>) {
-    let mut starts = vec![0; groups + 1];
-    for group in (0..n).flat_map(&groups_of) {
-        starts[group + 1] += 1;
-    }
-    for group in 0..groups {
-        starts[group + 1] += starts[group];
-    }
+/// The rows by the groups that they name, each row `width` of them: where each group starts, and
+/// its rows.
+fn grouped(groups: usize, names: &[u32], width: usize) -> (Vec<usize>, Vec<u32>) {
+    let starts = starts_of(groups, names);
     let mut next = starts.clone();
-    let mut rows = vec![0; starts[groups]];
-    for row in 0..n {
-        for group in groups_of(row) {
-            rows[next[group]] = row as u32;
-            next[group] += 1;
-        }
+    let mut rows = vec![0; names.len()];
+    for (at, &group) in names.iter().enumerate() {
+        rows[next[group as usize]] = (at / width) as u32;
+        next[group as usize] += 1;
     }
     (starts, rows)
 }
@@ -250,10 +235,7 @@ impl<'a> Nearest<'a> {
                 lengths[candidate.row() as usize / 2].fetch_add(1, Relaxed);
             }
         })?;
-        let mut starts = vec![0; n + 1];
-        for point in 0..n {
-            starts[point + 1] = starts[point] + lengths[point].swap(0, Relaxed) as usize;
-        }
+        let starts = starts(n, |point| lengths[point].swap(0, Relaxed) as usize);
         let entries: Vec<AtomicU32> = (0..starts[n]).into_par_iter().map(|_| AtomicU32::new(0)).collect();
         let put = |list: usize, entry: u32| {
             let place = lengths[list].fetch_add(1, Relaxed) as usize;
@@ -318,7 +300,7 @@ struct Meeting<'a> {
     entries: Vec<u32>,
     /// The points of a list, newcomers first.
     points: Vec<u32>,
-    found: Vec<(u32, Candidate)>,
+    found: Vec<(usize, Candidate)>,
     /// The found ones by the point that wants them.
     starts: Vec<usize>,
     grouped: Vec<Candidate>,
@@ -381,7 +363,8 @@ impl<'a> Meeting<'a> {
         let (points, scale) = (nearest.points, &nearest.scale);
         let sum = |&point: &u32| nearest.sums[point as usize].load(Relaxed);
         let offset = |&point: &u32| scale.offset(points.squared_length(point));
-        wanted.fill(rows.iter().map(sum), rows.iter().map(offset), columns.iter().map(sum), columns.iter().map(offset));
+        wanted.by_rows(rows.iter().map(sum), rows.iter().map(offset));
+        wanted.by_columns(columns.iter().map(sum), columns.iter().map(offset));
         multiplier.multiply(scale, (points, rows), (points, columns), wanted, |row, column, of_row, of_column, sum| {
             if column < common && column <= row {
                 return;
@@ -396,10 +379,10 @@ impl<'a> Meeting<'a> {
             let distance = scale.distance(sum, points.squared_length(query) + points.squared_length(point));
             if of_row {
                 let place = if common > 0 { row } else { columns.len() + row };
-                found.push((place as u32, Candidate::new(distance, 2 * point + 1)));
+                found.push((place, Candidate::new(distance, 2 * point + 1)));
             }
             if of_column {
-                found.push((column as u32, Candidate::new(distance, 2 * query + 1)));
+                found.push((column, Candidate::new(distance, 2 * query + 1)));
             }
         });
         if found.is_empty() {
@@ -407,14 +390,14 @@ impl<'a> Meeting<'a> {
         }
         starts.clear();
         starts.resize(columns.len() + rows.len() + 1, 0);
-        found.iter().for_each(|&(place, _)| starts[place as usize + 1] += 1);
+        found.iter().for_each(|&(place, _)| starts[place + 1] += 1);
         (1..starts.len()).for_each(|at| starts[at] += starts[at - 1]);
         grouped.clear();
         grouped.resize(found.len(), Candidate::ABSENT);
         for (place, candidate) in found.drain(..) {
             // Afterwards, each start is where the next one was.
-            grouped[starts[place as usize]] = candidate;
-            starts[place as usize] += 1;
+            grouped[starts[place]] = candidate;
+            starts[place] += 1;
         }
         let mut start = 0;
         for (&point, &end) in columns.iter().chain(rows).zip(starts.iter()) {

@@ -9,12 +9,13 @@
 //! `k`-th will be. The first pass goes by that guess, with ample room. A row that finds fewer than
 //! `k` within it was misled, and looks at all rows once more in a second pass.
 
+use std::iter::repeat_n;
 use std::ops::Range;
 use std::sync::Mutex;
 
 use rayon::prelude::*;
 
-use super::candidate::{Candidate, sort_exact};
+use super::candidate::{Candidate, sort_exact, write};
 use super::products::{ANY, Instructions, Multiplier, NONE, RUN, Scale, Wanted};
 use super::{KnnGraph, Search};
 use crate::error::Result;
@@ -37,20 +38,14 @@ pub(super) fn memory(queries: usize, k: usize) -> u64 {
     queries as u64 * (k + SPARE) as u64 * size_of::<Candidate>() as u64
 }
 
-pub(super) fn search(
-    search: &Search,
-    instructions: Instructions,
-    graph: &mut KnnGraph,
-    monitor: &Monitor,
-) -> Result<()> {
-    search_among(search, scattered(search.base.len()), instructions, graph, 0.0..1.0, monitor)
+pub(super) fn search(search: &Search, graph: &mut KnnGraph, monitor: &Monitor) -> Result<()> {
+    search_among(search, scattered(search.base.len()), graph, 0.0..1.0, monitor)
 }
 
 /// The neighbors among some rows of the base, which are in no special order.
 pub(super) fn search_among(
     search: &Search,
     columns: Vec<u32>,
-    instructions: Instructions,
     graph: &mut KnnGraph,
     progress: Range<f64>,
     monitor: &Monitor,
@@ -60,7 +55,6 @@ pub(super) fn search_among(
     let pass = Pass {
         search,
         k: graph.k,
-        instructions,
         block: (BLOCK_VALUES / dim / PANELS).clamp(1, 10) * PANELS,
         scale,
         offsets: columns.iter().map(|&row| scale.offset(search.base.squared_length(row))).collect(),
@@ -92,7 +86,6 @@ fn gcd(a: usize, b: usize) -> usize {
 struct Pass<'a> {
     search: &'a Search<'a>,
     k: usize,
-    instructions: Instructions,
     /// Rows in a block.
     block: usize,
     scale: Scale,
@@ -129,7 +122,7 @@ impl Pass<'_> {
         let (first, others) = tiles.split_at(blocks.len());
         for tiles in [first, others] {
             tiles.par_iter().try_for_each_init(
-                || Tile::new(self.instructions),
+                || Tile::new(self.search.instructions),
                 |tile, &(i, j)| {
                     phase.step()?;
                     tile.compute(self, &blocks[i], columns[j], (symmetric && i != j).then(|| &blocks[j]));
@@ -149,6 +142,7 @@ impl Pass<'_> {
             .collect::<Result<_>>()?;
         let mut missed = Vec::new();
         for block in blocks {
+            monitor.check()?;
             block.write(graph);
             missed.extend(block.missed);
         }
@@ -185,19 +179,13 @@ struct Columns<'a> {
     offsets: &'a [i32],
 }
 
-/// A pair that a block may want: the place of its row in the block, and the other row.
-#[derive(Debug, Clone, Copy)]
-struct Hit {
-    place: u32,
-    candidate: Candidate,
-}
-
 /// One block of rows against one of columns.
 struct Tile {
     multiplier: Multiplier,
     wanted: Wanted,
-    of_rows: Vec<Hit>,
-    of_columns: Vec<Hit>,
+    /// The pairs that each of the two blocks may want: the place of the row in the block, and the other row.
+    of_rows: Vec<(usize, Candidate)>,
+    of_columns: Vec<(usize, Candidate)>,
 }
 
 impl Tile {
@@ -230,18 +218,16 @@ impl Tile {
         let Self { multiplier, wanted, of_rows, of_columns } = self;
         let rows = {
             let block = block.lock().expect("no panic under the lock");
-            wanted.rows.clone_from(&block.sums);
-            wanted.row_offsets.clone_from(&block.offsets);
+            wanted.by_rows(block.sums.iter().copied(), block.offsets.iter().copied());
             block.rows
         };
-        wanted.column_offsets.clear();
-        wanted.column_offsets.extend_from_slice(offsets);
+        let offsets = offsets.iter().copied();
         match other {
-            Some(other) => wanted.columns.clone_from(&other.lock().expect("no panic under the lock").sums),
-            None => {
-                wanted.columns.clear();
-                wanted.columns.resize(columns.len(), NONE);
+            Some(other) => {
+                let other = other.lock().expect("no panic under the lock");
+                wanted.by_columns(other.sums.iter().copied(), offsets);
             }
+            None => wanted.by_columns(repeat_n(NONE, columns.len()), offsets),
         }
         let found = |row: usize, column: usize, of_row, of_column, sum| {
             let (query, point) = (rows[row], columns[column]);
@@ -251,10 +237,10 @@ impl Tile {
             let squared_lengths = queries.squared_length(query) + base.squared_length(point);
             let distance = pass.scale.distance(sum, squared_lengths);
             if of_row {
-                of_rows.push(Hit { place: row as u32, candidate: Candidate::new(distance, point) });
+                of_rows.push((row, Candidate::new(distance, point)));
             }
             if of_column {
-                of_columns.push(Hit { place: column as u32, candidate: Candidate::new(distance, query) });
+                of_columns.push((column, Candidate::new(distance, query)));
             }
         };
         multiplier.multiply(&pass.scale, (queries, rows), (base, columns), wanted, found);
@@ -305,10 +291,10 @@ impl<'a> Block<'a> {
     }
 
     /// Take the pairs of a tile of so many columns.
-    fn take(&mut self, hits: &mut Vec<Hit>, columns: usize, pass: &Pass) {
+    fn take(&mut self, found: &mut Vec<(usize, Candidate)>, columns: usize, pass: &Pass) {
         self.seen += columns;
-        for Hit { place, candidate } in hits.drain(..) {
-            self.push(place as usize, candidate, pass);
+        for (row, candidate) in found.drain(..) {
+            self.push(row, candidate, pass);
         }
         if self.guess && self.seen >= self.settle {
             self.settle = 2 * self.seen;
@@ -390,12 +376,9 @@ impl<'a> Block<'a> {
 
     fn write(&self, graph: &mut KnnGraph) {
         for (at, &row) in self.rows.iter().enumerate() {
-            let first = row as usize * self.k;
+            let places = row as usize * self.k..(row as usize + 1) * self.k;
             let candidates = &self.candidates[at * (self.k + SPARE)..][..self.lengths[at]];
-            for (place, candidate) in candidates.iter().enumerate() {
-                graph.neighbors[first + place] = candidate.row();
-                graph.distances[first + place] = candidate.distance();
-            }
+            write(candidates, &mut graph.neighbors[places.clone()], &mut graph.distances[places]);
         }
     }
 }

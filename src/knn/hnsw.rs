@@ -4,6 +4,7 @@ use rayon::prelude::*;
 use usearch::ffi::Matches;
 use usearch::{Index, IndexOptions, MetricKind, ScalarKind};
 
+use super::candidate::{Candidate, sort_exact, write};
 use super::{KnnGraph, Metric, Search};
 use crate::embeddings::Precision;
 use crate::error::{Error, Result};
@@ -124,14 +125,12 @@ pub(super) fn search(search: &Search, options: &HnswOptions, graph: &mut KnnGrap
                 let same = u64::from(search.same(query));
                 // One more, because the point itself is among its nearest.
                 let matches = index.search(search.queries().row(query), k + 1, features)?;
-                let mut found: Vec<(f32, u32)> = (matches.keys.iter().filter(|&&key| key != same))
-                    .map(|&key| (search.distance(query, key as u32), key as u32))
+                let mut found: Vec<Candidate> = (matches.keys.iter().zip(&matches.distances))
+                    .filter(|&(&key, _)| key != same)
+                    .map(|(&key, &distance)| Candidate::new(distance, key as u32))
                     .collect();
-                found.sort_unstable_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
-                for (at, (distance, neighbor)) in found.into_iter().take(k).enumerate() {
-                    neighbors[place * k + at] = neighbor;
-                    distances[place * k + at] = distance;
-                }
+                sort_exact(&mut found, query as u32, search);
+                write(&found, &mut neighbors[place * k..][..k], &mut distances[place * k..][..k]);
             }
             Ok(())
         })

@@ -186,7 +186,7 @@ impl KnnGraph {
 /// stopped.
 pub fn knn_graph(points: &Points, options: &KnnOptions, monitor: &Monitor) -> Result<KnnGraph> {
     check(points, options)?;
-    search(&Search { base: points, queries: None, same: &[] }, options, monitor)
+    search(&Search { base: points, queries: None, same: &[], instructions: Instructions::fastest() }, options, monitor)
 }
 
 /// The nearest points of `base` to each of `queries`. `same[q]` is the row of `base` that is the
@@ -216,7 +216,7 @@ pub fn knn_queries(
         let (found, expected) = (queries.dim(), base.dim());
         return Err(Error::Input(format!("the queries have {found} dimensions, the base has {expected}")));
     }
-    search(&Search { base, queries: Some(queries), same }, options, monitor)
+    search(&Search { base, queries: Some(queries), same, instructions: Instructions::fastest() }, options, monitor)
 }
 
 fn check(points: &Points, options: &KnnOptions) -> Result<()> {
@@ -235,19 +235,20 @@ fn search(search: &Search, options: &KnnOptions, monitor: &Monitor) -> Result<Kn
     if graph.k > 0 && graph.rows > 0 {
         match options.resolved(search.base.len(), search.queries.is_some()) {
             Method::Hnsw => hnsw::search(search, &options.hnsw, &mut graph, monitor)?,
-            Method::NnDescent => descent::search(search, Instructions::fastest(), &mut graph, monitor)?,
-            _ => exact::search(search, Instructions::fastest(), &mut graph, monitor)?,
+            Method::NnDescent => descent::search(search, &mut graph, monitor)?,
+            _ => exact::search(search, &mut graph, monitor)?,
         }
     }
     Ok(graph)
 }
 
-/// Where to look, and for whom.
+/// Where to look, for whom, and by what.
 struct Search<'a> {
     base: &'a Points,
     /// `None`: for every point of the base itself.
     queries: Option<&'a Points>,
     same: &'a [u32],
+    instructions: Instructions,
 }
 
 impl Search<'_> {

@@ -132,29 +132,27 @@ type Pair = [i16; 2];
 /// or at least `columns[j] + row_offsets[i]`.
 #[derive(Debug, Default)]
 pub(super) struct Wanted {
-    pub rows: Vec<i32>,
-    pub column_offsets: Vec<i32>,
-    pub columns: Vec<i32>,
-    pub row_offsets: Vec<i32>,
+    rows: Vec<i32>,
+    column_offsets: Vec<i32>,
+    columns: Vec<i32>,
+    row_offsets: Vec<i32>,
 }
 
 impl Wanted {
-    /// Replace all four, in the order of the limits and offsets of rows and of columns.
-    pub fn fill(
-        &mut self,
-        rows: impl Iterator<Item = i32>,
-        row_offsets: impl Iterator<Item = i32>,
-        columns: impl Iterator<Item = i32>,
-        column_offsets: impl Iterator<Item = i32>,
-    ) {
+    /// Set what the rows want, and their offsets.
+    pub fn by_rows(&mut self, limits: impl Iterator<Item = i32>, offsets: impl Iterator<Item = i32>) {
         self.rows.clear();
-        self.rows.extend(rows);
+        self.rows.extend(limits);
         self.row_offsets.clear();
-        self.row_offsets.extend(row_offsets);
+        self.row_offsets.extend(offsets);
+    }
+
+    /// Set what the columns want, and their offsets.
+    pub fn by_columns(&mut self, limits: impl Iterator<Item = i32>, offsets: impl Iterator<Item = i32>) {
         self.columns.clear();
-        self.columns.extend(columns);
+        self.columns.extend(limits);
         self.column_offsets.clear();
-        self.column_offsets.extend(column_offsets);
+        self.column_offsets.extend(offsets);
     }
 }
 

@@ -62,10 +62,10 @@ fn the_exact_graph_is_the_brute_force_graph_ties_included() {
             for precision in Precision::ALL {
                 let points = Points::new(rounded(&grid_values(n, dim), dim, precision), metric).unwrap();
                 let expected = brute_force(&points, 17);
-                let search = Search { base: &points, queries: None, same: &[] };
                 for instructions in Instructions::available() {
+                    let search = Search { base: &points, queries: None, same: &[], instructions };
                     let mut graph = KnnGraph::empty(n, 17.min(n - 1));
-                    exact::search(&search, instructions, &mut graph, &Monitor::new()).unwrap();
+                    exact::search(&search, &mut graph, &Monitor::new()).unwrap();
                     assert_eq!(rows(&graph), expected, "{n} x {dim} {metric:?} {precision:?} {instructions:?}");
                 }
             }
@@ -219,11 +219,11 @@ fn descent_finds_most_neighbors_by_every_metric_whatever_the_threads_and_instruc
         [(Metric::Cosine, Precision::F32), (Metric::Ip, Precision::F16), (Metric::L2sq, Precision::I8)]
     {
         let points = Points::new(rounded(&grid_values(12_000, 12), 12, precision), metric).unwrap();
-        let search = Search { base: &points, queries: None, same: &[] };
         let graph_by = |instructions, threads| {
+            let search = Search { base: &points, queries: None, same: &[], instructions };
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
             let mut graph = KnnGraph::empty(12_000, 10);
-            pool.install(|| descent::search(&search, instructions, &mut graph, &Monitor::new())).unwrap();
+            pool.install(|| descent::search(&search, &mut graph, &Monitor::new())).unwrap();
             graph
         };
         let graph = graph_by(Instructions::fastest(), 1);
