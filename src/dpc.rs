@@ -64,11 +64,11 @@ pub fn dpc(density: Vec<f64>, distances: &Matrix, tau: f64, monitor: &Monitor) -
     if let Some(row) = density.iter().position(|d| !(*d >= 0.0 && d.is_finite())) {
         return Err(Error::point(row, PointProblem::Density(density[row])));
     }
-    monitor.check()?;
     let candidates: Vec<Option<(u32, f64)>> = (0..density.len())
         .into_par_iter()
         .with_min_len(1024)
         .map(|i| {
+            monitor.check()?;
             let (neighbors, distances) = row(distances, i);
             let mut best: Option<(u32, f64)> = None;
             for (&j, &distance) in neighbors.iter().zip(distances) {

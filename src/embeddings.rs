@@ -7,6 +7,7 @@ use rayon::prelude::*;
 
 use crate::error::{Error, PointProblem, Result};
 use crate::kernels::{round_to_f16, round_to_i8};
+use crate::monitor::Monitor;
 use crate::row::Row;
 
 /// How a feature is stored. In half precision and in 8 bits every row has a scale of its own, so
@@ -128,7 +129,7 @@ impl Embeddings {
             }
             rows.push(&buffer).map_err(|problem| Error::point(row, problem))?;
         }
-        Ok(rows.finish())
+        rows.finish(&Monitor::new())
     }
 
     /// N, the number of points.
@@ -164,12 +165,15 @@ impl Embeddings {
     /// same values become equal.
     ///
     /// # Errors
-    /// If a row is zero.
-    pub fn normalize(&mut self) -> Result<()> {
+    /// If a row is zero, or the run is stopped.
+    pub fn normalize(&mut self, monitor: &Monitor) -> Result<()> {
         let dim = self.dim.max(1);
-        let length = |row: usize, values: Row<'_>| match values.dot(values).sqrt() {
-            0.0 => Err(Error::point(row, PointProblem::ZeroVector)),
-            length => Ok(length),
+        let length = |row: usize, values: Row<'_>| {
+            monitor.check()?;
+            match values.dot(values).sqrt() {
+                0.0 => Err(Error::point(row, PointProblem::ZeroVector)),
+                length => Ok(length),
+            }
         };
         if let Values::F32(values) = &mut self.values {
             return values.par_chunks_exact_mut(dim).enumerate().try_for_each(|(row, values)| {
@@ -186,21 +190,25 @@ impl Embeddings {
     }
 
     /// Reorder in place: row `i` becomes the old row `order[i]`. `order` is a permutation of 0..N.
-    pub fn permute(&mut self, order: &[u32]) {
+    ///
+    /// # Errors
+    /// If the run is stopped.
+    pub fn permute(&mut self, order: &[u32], monitor: &Monitor) -> Result<()> {
         debug_assert_eq!(order.len(), self.len());
         match &mut self.values {
-            Values::F32(values) => permute(values, self.dim, order),
-            Values::F16(values) => permute(values, self.dim, order),
-            Values::I8(values) => permute(values, self.dim, order),
+            Values::F32(values) => permute(values, self.dim, order, monitor)?,
+            Values::F16(values) => permute(values, self.dim, order, monitor)?,
+            Values::I8(values) => permute(values, self.dim, order, monitor)?,
         }
         if self.precision() != Precision::F32 {
-            permute(&mut self.scales, 1, order);
+            permute(&mut self.scales, 1, order, monitor)?;
         }
+        Ok(())
     }
 }
 
 /// Reorder rows of `dim` values in place.
-fn permute<T: Copy>(values: &mut [T], dim: usize, order: &[u32]) {
+fn permute<T: Copy>(values: &mut [T], dim: usize, order: &[u32], monitor: &Monitor) -> Result<()> {
     let mut moved = vec![false; order.len()];
     let mut first = Vec::with_capacity(dim);
     for start in 0..order.len() {
@@ -212,6 +220,7 @@ fn permute<T: Copy>(values: &mut [T], dim: usize, order: &[u32]) {
         first.extend_from_slice(&values[start * dim..][..dim]);
         let mut at = start;
         loop {
+            monitor.check()?;
             moved[at] = true;
             let from = order[at] as usize;
             if from == start {
@@ -222,6 +231,7 @@ fn permute<T: Copy>(values: &mut [T], dim: usize, order: &[u32]) {
         }
         values[at * dim..][..dim].copy_from_slice(&first);
     }
+    Ok(())
 }
 
 /// Rows on their way to [`Embeddings`], rounded as they come. They are kept in blocks, so that
@@ -330,14 +340,17 @@ impl EmbeddingRows {
     }
 
     /// All rows, in the order in which they came.
-    pub fn finish(self) -> Embeddings {
+    ///
+    /// # Errors
+    /// If the run is stopped.
+    pub fn finish(self, monitor: &Monitor) -> Result<Embeddings> {
         let dim = self.dim.unwrap_or(0);
         let values = match self.blocks {
-            Blocks::F32(blocks) => Values::F32(joined(blocks, self.len * dim)),
-            Blocks::F16(blocks) => Values::F16(joined(blocks, self.len * dim)),
-            Blocks::I8(blocks) => Values::I8(joined(blocks, self.len * dim)),
+            Blocks::F32(blocks) => Values::F32(joined(blocks, self.len * dim, monitor)?),
+            Blocks::F16(blocks) => Values::F16(joined(blocks, self.len * dim, monitor)?),
+            Blocks::I8(blocks) => Values::I8(joined(blocks, self.len * dim, monitor)?),
         };
-        Embeddings { values, scales: self.scales, dim, len: self.len }
+        Ok(Embeddings { values, scales: self.scales, dim, len: self.len })
     }
 }
 
@@ -350,12 +363,13 @@ fn with_room<T>(blocks: &mut Vec<Vec<T>>, dim: usize) -> &mut Vec<T> {
 }
 
 /// The blocks as one, each gone as soon as it is copied.
-fn joined<T: Copy>(blocks: Vec<Vec<T>>, len: usize) -> Vec<T> {
+fn joined<T: Copy>(blocks: Vec<Vec<T>>, len: usize, monitor: &Monitor) -> Result<Vec<T>> {
     let mut values = Vec::with_capacity(len);
     for block in blocks {
+        monitor.check()?;
         values.extend_from_slice(&block);
     }
-    values
+    Ok(values)
 }
 
 #[cfg(test)]
@@ -376,7 +390,7 @@ mod tests {
     fn rounded(values: &[f32], dim: usize, precision: Precision) -> Embeddings {
         let mut rows = EmbeddingRows::new(precision);
         values.chunks(dim).for_each(|row| rows.push(row).unwrap());
-        rows.finish()
+        rows.finish(&Monitor::new()).unwrap()
     }
 
     fn decoded(embeddings: &Embeddings) -> Vec<f32> {
@@ -423,7 +437,7 @@ mod tests {
             };
             let mut all = rows([1, 2, 3, 4, 5]);
             all.append(rows([6, 7, 8, 9, 10])).unwrap();
-            let embeddings = all.finish();
+            let embeddings = all.finish(&Monitor::new()).unwrap();
             assert_eq!((embeddings.len(), embeddings.dim(), embeddings.precision()), (10, dim, precision));
             let first: Vec<f32> = decoded(&embeddings).into_iter().step_by(dim).map(f32::round).collect();
             assert_eq!(first, [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0, 10.0], "{precision:?}");
@@ -435,7 +449,7 @@ mod tests {
         let values: Vec<f32> = (0..10).map(|x| x as f32).collect();
         for precision in Precision::ALL {
             let mut embeddings = rounded(&values, 2, precision);
-            embeddings.permute(&[2, 0, 1, 4, 3]);
+            embeddings.permute(&[2, 0, 1, 4, 3], &Monitor::new()).unwrap();
             let expected = [4.0, 5.0, 0.0, 1.0, 2.0, 3.0, 8.0, 9.0, 6.0, 7.0];
             assert_eq!(embeddings, rounded(&expected, 2, precision));
         }
@@ -445,7 +459,7 @@ mod tests {
     fn normalized_rows_have_length_1() {
         for precision in Precision::ALL {
             let mut embeddings = rounded(&[3e-30, 4e-30, 5e30, -12e30], 2, precision);
-            embeddings.normalize().unwrap();
+            embeddings.normalize(&Monitor::new()).unwrap();
             for row in 0..2 {
                 assert!((embeddings.row(row).dot(embeddings.row(row)) - 1.0).abs() < 1e-6, "{precision:?}");
             }
@@ -456,7 +470,7 @@ mod tests {
     fn a_zero_row_cannot_be_normalized() {
         for precision in Precision::ALL {
             let mut embeddings = rounded(&[3.0, 4.0, 0.0, 0.0], 2, precision);
-            assert_eq!(embeddings.normalize().unwrap_err(), Error::point(1, PointProblem::ZeroVector));
+            assert_eq!(embeddings.normalize(&Monitor::new()).unwrap_err(), Error::point(1, PointProblem::ZeroVector));
         }
     }
 

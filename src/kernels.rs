@@ -74,25 +74,44 @@ pub fn single(x: f16) -> f32 {
     f32::from_bits(bits & 0x8fff_ffff) * EXPONENT
 }
 
-/// The whole numbers nearest to `values * factor`, none of which is beyond 16 bits.
+/// Append the whole numbers nearest to `values * factor`, none of which is beyond 16 bits.
 #[multiversion(targets = "simd")]
 pub fn quantize_f32(values: &[f32], factor: f32, whole: &mut Vec<i16>) {
-    whole.clear();
     whole.extend(values.iter().map(|x| nearest(x * factor) as i16));
 }
 
 /// As [`quantize_f32`], of half floats.
 #[multiversion(targets = "simd")]
 pub fn quantize_f16(values: &[f16], factor: f32, whole: &mut Vec<i16>) {
-    whole.clear();
     whole.extend(values.iter().map(|&x| nearest(single(x) * factor) as i16));
 }
 
 /// As [`quantize_f32`], of whole numbers.
 #[multiversion(targets = "simd")]
 pub fn quantize_i8(values: &[i8], factor: f32, whole: &mut Vec<i16>) {
-    whole.clear();
     whole.extend(values.iter().map(|&x| nearest(f32::from(x) * factor) as i16));
+}
+
+/// The multiples of `step`, at least 2, nearest to the numbers, of -127 to 127; returns the sum of
+/// these, and that of the squares of what is left, never too low.
+#[multiversion(targets = "simd")]
+pub fn coarsen(whole: &[i16], step: i16, coarse: &mut [i8]) -> (i32, f64) {
+    let factor = 1.0 / f32::from(step);
+    let (mut sum, mut left) = (0, 0);
+    for (&number, coarse) in whole.iter().zip(coarse) {
+        let multiple = (nearest((f32::from(number) * factor).clamp(-127.0, 127.0)) as i16 as i32).clamp(-127, 127);
+        let rest = i64::from(i32::from(number) - multiple * i32::from(step));
+        *coarse = multiple as i8;
+        sum += multiple;
+        left += rest * rest;
+    }
+    (sum, left as f64)
+}
+
+/// Inner product of whole numbers, which is within 32 bits.
+#[multiversion(targets = "simd")]
+pub fn dot_i16(x: &[i16], y: &[i16]) -> i32 {
+    x.iter().zip(y).map(|(&x, &y)| i32::from(x) * i32::from(y)).sum()
 }
 
 /// The whole number nearest to one of at most 22 bits, in its last 22.
@@ -178,11 +197,26 @@ mod tests {
     fn quantizing_rounds_to_the_nearest() {
         let mut whole = vec![7];
         quantize_f32(&[-32766.6, -0.4, 0.6, 32767.2], 1.0, &mut whole);
-        assert_eq!(whole, [-32767, 0, 1, 32767]);
+        assert_eq!(whole, [7, -32767, 0, 1, 32767]);
         quantize_f16(&[-1.5, 0.25, 0.375].map(f16::from_f32), 2.0, &mut whole);
-        assert_eq!(whole, [-3, 0, 1]);
+        assert_eq!(whole[5..], [-3, 0, 1]);
         quantize_i8(&[-127, 0, 3], 1.4, &mut whole);
-        assert_eq!(whole, [-178, 0, 4]);
+        assert_eq!(whole[8..], [-178, 0, 4]);
+    }
+
+    #[test]
+    fn coarse_numbers_and_what_is_left_make_the_whole() {
+        let whole: Vec<i16> = (-32_767..=32_767).step_by(7).collect();
+        for step in [2, 3, 100, 258] {
+            let mut coarse = vec![0; whole.len()];
+            let (sum, left) = coarsen(&whole, step, &mut coarse);
+            let rest = |(&whole, &coarse): (&i16, &i8)| i64::from(whole) - i64::from(coarse) * i64::from(step);
+            assert_eq!(sum, coarse.iter().map(|&x| i32::from(x)).sum::<i32>());
+            assert_eq!(left, whole.iter().zip(&coarse).map(|pair| rest(pair).pow(2)).sum::<i64>() as f64);
+            let within = |&(whole, _): &(&i16, &i8)| whole.unsigned_abs() <= 127 * step as u16;
+            assert!(whole.iter().zip(&coarse).filter(within).all(|pair| 2 * rest(pair).abs() <= i64::from(step)));
+            assert!(coarse.iter().all(|x| x.abs() <= 127));
+        }
     }
 
     #[test]

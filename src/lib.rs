@@ -84,7 +84,7 @@ impl Default for ClusterOptions {
 /// ```
 pub fn cluster(points: Embeddings, options: &ClusterOptions, monitor: &Monitor) -> Result<Clustering> {
     dpc::check_tau(options.tau)?;
-    let points = knn::Points::new(points, options.metric)?;
+    let points = knn::Points::new(points, options.metric, monitor)?;
     let graph = knn::knn_graph(&points, &options.knn, monitor)?;
     drop(points);
     let transition = transition::from_graph(&graph, options.kernel, monitor)?;

@@ -40,9 +40,9 @@ pub fn ndde(transition: &Matrix, options: &NddeOptions, monitor: &Monitor) -> Re
     if options.max_iterations == 0 {
         return Err(Error::Parameter { name: "max_iterations", range: "at least 1".into(), value: "0".into() });
     }
-    check_transition(transition)?;
+    check_transition(transition, monitor)?;
     // Column by column each density is a sum in a fixed order, and no two threads write the same.
-    let (starts, sources, probabilities) = transpose(transition);
+    let (starts, sources, probabilities) = transpose(transition, monitor)?;
     let n = transition.rows();
     let (mut density, mut next) = (vec![1.0; n], vec![0.0; n]);
     for _ in 0..options.max_iterations {
@@ -73,9 +73,10 @@ pub fn ndde(transition: &Matrix, options: &NddeOptions, monitor: &Monitor) -> Re
 /// Check that P is a transition matrix.
 ///
 /// # Errors
-/// If a probability is negative or not finite, or a row does not sum to 1.
-pub fn check_transition(transition: &Matrix) -> Result<()> {
+/// If a probability is negative or not finite, a row does not sum to 1, or the run is stopped.
+pub fn check_transition(transition: &Matrix, monitor: &Monitor) -> Result<()> {
     (0..transition.rows()).into_par_iter().try_for_each(|i| {
+        monitor.check()?;
         let (columns, probabilities) = row(transition, i);
         for (&j, &value) in columns.iter().zip(probabilities) {
             if !(value >= 0.0 && value.is_finite()) {

@@ -68,7 +68,7 @@ impl Row<'_> {
         }
     }
 
-    /// The whole numbers nearest to the features times `factor`, none of which is beyond 16 bits.
+    /// Append the whole numbers nearest to the features times `factor`, none of which is beyond 16 bits.
     pub(crate) fn quantize(self, factor: f64, whole: &mut Vec<i16>) {
         match self {
             Self::F32(values) => kernels::quantize_f32(values, factor as f32, whole),

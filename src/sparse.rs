@@ -9,6 +9,7 @@ use arrow::datatypes::{DataType, Float64Type, UInt32Type};
 use rayon::prelude::*;
 
 use crate::error::{EdgeProblem, Error, Result};
+use crate::monitor::Monitor;
 
 /// A sparse matrix with one value an edge: row `src`, column `dst`.
 pub type Matrix = sprs::CsMatI<f64, u32, usize>;
@@ -19,17 +20,21 @@ pub(crate) const ROWS: usize = 1024;
 /// Build a matrix of `n` points from edges in any order.
 ///
 /// # Errors
-/// If an edge occurs twice.
-pub fn from_edges(n: usize, src: &[u32], dst: &[u32], values: &[f64]) -> Result<Matrix> {
+/// If an edge occurs twice, or the run is stopped.
+pub fn from_edges(n: usize, src: &[u32], dst: &[u32], values: &[f64], monitor: &Monitor) -> Result<Matrix> {
     let starts = starts_of(n, src);
     let mut next = starts.clone();
     let mut edges = vec![(0u32, 0.0f64); src.len()];
     for ((&src, &dst), &value) in src.iter().zip(dst).zip(values) {
         let place = &mut next[src as usize];
+        if *place % ROWS == 0 {
+            monitor.check()?;
+        }
         edges[*place] = (dst, value);
         *place += 1;
     }
     units(&starts, &mut edges, ROWS).into_par_iter().try_for_each(|(rows, edges)| {
+        monitor.check()?;
         let first = starts[rows.start];
         for row in rows {
             let edges = &mut edges[starts[row] - first..starts[row + 1] - first];
@@ -65,7 +70,7 @@ pub fn from_record_batches(n: usize, batches: &[RecordBatch], value: &str) -> Re
     if let Some(&out) = srcs.iter().chain(&dsts).find(|&&row| row as usize >= n) {
         return Err(Error::Input(format!("row number {out} is beyond the {n} points")));
     }
-    from_edges(n, &srcs, &dsts, &values)
+    from_edges(n, &srcs, &dsts, &values, &Monitor::new())
 }
 
 /// Wrap rows that are known to be in order.
@@ -118,16 +123,17 @@ pub(crate) fn row(matrix: &Matrix, row: usize) -> (&[u32], &[f64]) {
 
 /// The transpose: where each column's entries start, and their rows and values, in order. The
 /// columns are dealt out in blocks, so that each thread's writes stay close together.
-pub(crate) fn transpose(source: &Matrix) -> (Vec<usize>, Vec<u32>, Vec<f64>) {
+pub(crate) fn transpose(source: &Matrix, monitor: &Monitor) -> Result<(Vec<usize>, Vec<u32>, Vec<f64>)> {
     let n = source.rows();
     let starts = starts_of(n, source.indices());
     let (mut rows, mut values) = (vec![0u32; source.nnz()], vec![0.0f64; source.nnz()]);
     let block = n.div_ceil(2 * rayon::current_num_threads()).max(1);
-    (units(&starts, &mut rows, block).into_par_iter()).zip(units(&starts, &mut values, block)).for_each(
+    (units(&starts, &mut rows, block).into_par_iter()).zip(units(&starts, &mut values, block)).try_for_each(
         |((block, rows), (_, values))| {
             let first = starts[block.start];
             let mut next: Vec<usize> = starts[block.clone()].iter().map(|start| start - first).collect();
             for from in 0..n {
+                monitor.check()?;
                 let (columns, row_values) = row(source, from);
                 let begin = columns.partition_point(|&column| (column as usize) < block.start);
                 let end = columns.partition_point(|&column| (column as usize) < block.end);
@@ -137,9 +143,10 @@ pub(crate) fn transpose(source: &Matrix) -> (Vec<usize>, Vec<u32>, Vec<f64>) {
                     *place += 1;
                 }
             }
+            Ok(())
         },
-    );
-    (starts, rows, values)
+    )?;
+    Ok((starts, rows, values))
 }
 
 #[cfg(test)]
@@ -150,8 +157,8 @@ mod tests {
 
     #[test]
     fn edges_in_any_order_make_the_same_matrix() {
-        let a = from_edges(3, &[2, 0, 0], &[1, 2, 1], &[0.3, 0.2, 0.1]).unwrap();
-        let b = from_edges(3, &[0, 2, 0], &[1, 1, 2], &[0.1, 0.3, 0.2]).unwrap();
+        let a = from_edges(3, &[2, 0, 0], &[1, 2, 1], &[0.3, 0.2, 0.1], &Monitor::new()).unwrap();
+        let b = from_edges(3, &[0, 2, 0], &[1, 1, 2], &[0.1, 0.3, 0.2], &Monitor::new()).unwrap();
         assert_eq!(a, b);
         assert_eq!(row(&a, 0), (&[1, 2][..], &[0.1, 0.2][..]));
         assert_eq!(row(&a, 1), (&[][..], &[][..]));
@@ -162,15 +169,16 @@ mod tests {
         let edges = (0..100u32).flat_map(|i| (0..i % 7).map(move |j| (i, (i * 31 + j) % 100)));
         let (src, dst): (Vec<u32>, Vec<u32>) = edges.unzip();
         let values: Vec<f64> = (0..src.len()).map(|at| at as f64).collect();
-        let matrix = from_edges(100, &src, &dst, &values).unwrap();
-        let (starts, rows, values) = transpose(&matrix);
+        let matrix = from_edges(100, &src, &dst, &values, &Monitor::new()).unwrap();
+        let (starts, rows, values) = transpose(&matrix, &Monitor::new()).unwrap();
         assert_eq!(super::matrix(100, starts, rows, values), matrix.transpose_view().to_csr());
-        assert_eq!(transpose(&from_edges(0, &[], &[], &[]).unwrap()).0, [0]);
+        let empty = from_edges(0, &[], &[], &[], &Monitor::new()).unwrap();
+        assert_eq!(transpose(&empty, &Monitor::new()).unwrap().0, [0]);
     }
 
     #[test]
     fn an_edge_that_occurs_twice_is_named() {
-        let error = from_edges(3, &[1, 0, 1], &[2, 2, 2], &[0.0; 3]).unwrap_err();
+        let error = from_edges(3, &[1, 0, 1], &[2, 2, 2], &[0.0; 3], &Monitor::new()).unwrap_err();
         assert_eq!(error, Error::edge(1, 2, EdgeProblem::Duplicate));
     }
 

@@ -36,7 +36,7 @@ fn distances(
     monitor: &Monitor,
     wanted: &(impl Fn(usize, usize) -> bool + Sync),
 ) -> Result<Matrix> {
-    check_transition(transition)?;
+    check_transition(transition, monitor)?;
     let n = transition.rows();
     let roots: Vec<f64> = transition.data().par_iter().map(|p| p.sqrt()).collect();
     let root_row = |i: usize| (row(transition, i).0, &roots[places(transition, i)]);

@@ -20,7 +20,7 @@ fn points() -> impl Strategy<Value = Embeddings> {
 
 fn transition_of(points: &Embeddings, k: usize, kernel: Kernel) -> Matrix {
     let options = KnnOptions { k, method: Method::Exact, ..Default::default() };
-    let points = Points::new(points.clone(), Metric::Cosine).unwrap();
+    let points = Points::new(points.clone(), Metric::Cosine, &Monitor::new()).unwrap();
     let graph = knn_graph(&points, &options, &Monitor::new()).unwrap();
     transition::from_graph(&graph, kernel, &Monitor::new()).unwrap()
 }
@@ -132,7 +132,7 @@ proptest! {
         let src: Vec<u32> = edges.iter().map(|e| e.0).collect();
         let dst: Vec<u32> = edges.iter().map(|e| e.1).collect();
         let values: Vec<f64> = edges.iter().map(|e| e.2).collect();
-        prop_assert_eq!(from_edges(points.len(), &src, &dst, &values).unwrap(), p);
+        prop_assert_eq!(from_edges(points.len(), &src, &dst, &values, &Monitor::new()).unwrap(), p);
     }
 
     #[test]

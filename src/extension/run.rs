@@ -235,7 +235,7 @@ impl Run<'_> {
             return Err(Failure { label, error: Error::Input(error), ids: None });
         }
         let (options, monitor) = (stage.options(), self.monitor);
-        let base = Points::new(base, stage.metric).map_err(failed(&label, &ids))?;
+        let base = Points::new(base, stage.metric, monitor).map_err(failed(&label, &ids))?;
         match queries {
             None => {
                 let graph = knn::knn_graph(&base, &options, monitor).map_err(failed(&label, &ids))?;
@@ -244,7 +244,7 @@ impl Run<'_> {
             Some((query_ids, queries)) => {
                 let label = Relation::queries(stage).map_or(label, |relation| relation.label());
                 let failed = failed(&label, &query_ids);
-                let queries = Points::new(queries, stage.metric).map_err(&failed)?;
+                let queries = Points::new(queries, stage.metric, monitor).map_err(&failed)?;
                 let same = query_ids.numbers_in(&ids);
                 let same: Vec<u32> = same.into_iter().map(|same| same.unwrap_or(ABSENT)).collect();
                 let graph = knn::knn_queries(&base, &queries, &same, &options, monitor).map_err(&failed)?;
@@ -266,8 +266,8 @@ impl Run<'_> {
                     unreachable!("points were collected")
                 };
                 let (ids, order) = unique(ids, &relation.label())?;
-                let mut embeddings = rows.finish();
-                embeddings.permute(&order);
+                let mut embeddings = rows.finish(self.monitor).map_err(failed(&relation.label(), &ids))?;
+                embeddings.permute(&order, self.monitor).map_err(failed(&relation.label(), &ids))?;
                 (ids, embeddings)
             }
         };
@@ -413,7 +413,7 @@ impl Run<'_> {
         order.iter().enumerate().for_each(|(new, &old)| number[old as usize] = new as u32);
         src.iter_mut().chain(&mut dst).for_each(|end| *end = number[*end as usize]);
         let ids = Arc::new(ids);
-        let matrix = sparse::from_edges(ids.len(), &src, &dst, &values).map_err(failed(&label, &ids))?;
+        let matrix = sparse::from_edges(ids.len(), &src, &dst, &values, self.monitor).map_err(failed(&label, &ids))?;
         Ok(Edges { matrix: Arc::new(matrix), ids, label })
     }
 }

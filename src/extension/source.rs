@@ -190,7 +190,7 @@ fn value_type(name: &str, plan: &Plan, context: &Context) -> Result<LogicalType>
     }
 }
 
-fn write<'a, T: WritableVectorElement>(
+pub fn write<'a, T: WritableVectorElement>(
     output: &mut DataChunkRef<'_>,
     column: usize,
     values: impl ExactSizeIterator<Item = Option<T::Write<'a>>>,

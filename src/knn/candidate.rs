@@ -20,12 +20,6 @@ impl Candidate {
         Self(u64::from(ordered) << 32 | u64::from(row))
     }
 
-    /// Whether both are the same but for the last bit of the row.
-    #[inline(always)]
-    pub fn is_same(self, other: Self) -> bool {
-        (self.0 ^ other.0) <= 1
-    }
-
     pub fn row(self) -> u32 {
         self.0 as u32
     }

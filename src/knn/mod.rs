@@ -8,6 +8,7 @@
 
 mod candidate;
 mod descent;
+mod estimate;
 mod exact;
 mod hnsw;
 mod points;
@@ -18,6 +19,7 @@ use std::sync::Arc;
 use arrow::array::{Float32Array, Int32Array, RecordBatch, UInt32Array};
 use arrow::datatypes::{DataType, Field, Schema};
 
+pub use estimate::{Estimate, choice, estimates};
 pub use hnsw::HnswOptions;
 pub use points::{Metric, Points};
 use products::Instructions;
@@ -29,13 +31,11 @@ use crate::monitor::Monitor;
 /// In [`KnnGraph::neighbors`], the mark of a place that is not filled, always at a row's end.
 pub const ABSENT: u32 = u32::MAX;
 
-/// Up to this many rows of the searched relation, [`Method::Auto`] is exact.
-pub const EXACT_UP_TO: usize = 1_000_000;
-
 /// How neighbors are found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Method {
-    /// Exact up to [`EXACT_UP_TO`] rows and for queries, else NN-descent.
+    /// NN-descent where it is expected to be at least five times as fast, see [`estimates`]; else, and
+    /// for queries, exact.
     #[default]
     Auto,
     /// All pairs, in blocks of matrix products.
@@ -72,9 +72,9 @@ impl KnnOptions {
         let rows = queries.unwrap_or(base);
         let graph = (rows * k * 8) as u64;
         graph
-            + match self.resolved(base, queries.is_some()) {
+            + match self.resolved(base, queries.is_some(), dim) {
                 Method::Hnsw => hnsw::memory(&self.hnsw, precision, base, dim),
-                Method::NnDescent => descent::memory(base, k),
+                Method::NnDescent => descent::memory(base, k, dim),
                 _ => exact::memory(rows, k),
             }
     }
@@ -84,10 +84,10 @@ impl KnnOptions {
         self.method != Method::Hnsw || hnsw::has(metric, precision)
     }
 
-    fn resolved(&self, base: usize, queries: bool) -> Method {
+    fn resolved(&self, base: usize, queries: bool, dim: usize) -> Method {
         match self.method {
-            Method::Auto if base <= EXACT_UP_TO || queries => Method::Exact,
-            Method::Auto => Method::NnDescent,
+            Method::Auto if queries => Method::Exact,
+            Method::Auto => choice(base, dim, self.k),
             method => method,
         }
     }
@@ -226,6 +226,10 @@ fn check(points: &Points, options: &KnnOptions) -> Result<()> {
     if !options.takes(points.metric(), points.precision()) {
         return Err(Error::Input("the HNSW index takes features of 8 bits under cosine alone".into()));
     }
+    if options.method == Method::NnDescent && points.dim() > descent::LARGEST_DIM {
+        let (dim, most) = (points.dim(), descent::LARGEST_DIM);
+        return Err(Error::Input(format!("NN-descent takes up to {most} dimensions, not {dim}; use the exact method")));
+    }
     Ok(())
 }
 
@@ -233,7 +237,7 @@ fn search(search: &Search, options: &KnnOptions, monitor: &Monitor) -> Result<Kn
     let others = search.base.len() - usize::from(search.queries.is_none() && !search.base.is_empty());
     let mut graph = KnnGraph::empty(search.queries().len(), options.k.min(others));
     if graph.k > 0 && graph.rows > 0 {
-        match options.resolved(search.base.len(), search.queries.is_some()) {
+        match options.resolved(search.base.len(), search.queries.is_some(), search.base.dim()) {
             Method::Hnsw => hnsw::search(search, &options.hnsw, &mut graph, monitor)?,
             Method::NnDescent => descent::search(search, &mut graph, monitor)?,
             _ => exact::search(search, &mut graph, monitor)?,

@@ -4,6 +4,7 @@ use rayon::prelude::*;
 
 use crate::embeddings::{Embeddings, Precision};
 use crate::error::{Error, PointProblem, Result};
+use crate::monitor::Monitor;
 use crate::row::Row;
 
 /// How far two points are apart.
@@ -30,13 +31,15 @@ impl Points {
     /// Take embeddings under a metric. Under cosine they are scaled to length 1.
     ///
     /// # Errors
-    /// If a vector is zero under cosine, or too long for single precision under another metric.
-    pub fn new(mut embeddings: Embeddings, metric: Metric) -> Result<Self> {
+    /// If a vector is zero under cosine, or too long for single precision under another metric, or the
+    /// run is stopped.
+    pub fn new(mut embeddings: Embeddings, metric: Metric, monitor: &Monitor) -> Result<Self> {
         if metric == Metric::Cosine {
-            embeddings.normalize()?;
+            embeddings.normalize(monitor)?;
         }
+        let squared_length = |row: usize| monitor.check().map(|()| embeddings.row(row).dot(embeddings.row(row)));
         let squared_lengths: Vec<f64> =
-            (0..embeddings.len()).into_par_iter().map(|i| embeddings.row(i).dot(embeddings.row(i))).collect();
+            (0..embeddings.len()).into_par_iter().map(squared_length).collect::<Result<_>>()?;
         // A product of two rows, and the sum of two squared lengths, must stay below f32::MAX.
         match squared_lengths.iter().position(|&s| s > f64::from(f32::MAX) / 4.0) {
             Some(row) => Err(Error::point(row, PointProblem::TooLong)),

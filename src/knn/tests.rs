@@ -1,3 +1,4 @@
+use super::products::{Codes, Panel, Scale};
 use super::*;
 use crate::embeddings::{EmbeddingRows, Embeddings};
 use crate::error::PointProblem;
@@ -21,7 +22,7 @@ fn grid(n: usize, dim: usize) -> Embeddings {
 fn rounded(values: &[f32], dim: usize, precision: Precision) -> Embeddings {
     let mut rows = EmbeddingRows::new(precision);
     values.chunks(dim).for_each(|row| rows.push(row).unwrap());
-    rows.finish()
+    rows.finish(&Monitor::new()).unwrap()
 }
 
 /// All distances, sorted: the graph by definition.
@@ -51,7 +52,7 @@ fn options(k: usize, method: Method) -> KnnOptions {
 }
 
 fn graph_of(points: Embeddings, metric: Metric, options: &KnnOptions) -> Result<KnnGraph> {
-    knn_graph(&Points::new(points, metric)?, options, &Monitor::new())
+    knn_graph(&Points::new(points, metric, &Monitor::new())?, options, &Monitor::new())
 }
 
 #[test]
@@ -60,7 +61,8 @@ fn the_exact_graph_is_the_brute_force_graph_ties_included() {
     for (n, dim) in [(2600, 3), (700, 33), (5, 2)] {
         for metric in [Metric::Cosine, Metric::Ip, Metric::L2sq] {
             for precision in Precision::ALL {
-                let points = Points::new(rounded(&grid_values(n, dim), dim, precision), metric).unwrap();
+                let points =
+                    Points::new(rounded(&grid_values(n, dim), dim, precision), metric, &Monitor::new()).unwrap();
                 let expected = brute_force(&points, 17);
                 for instructions in Instructions::available() {
                     let search = Search { base: &points, queries: None, same: &[], instructions };
@@ -83,7 +85,8 @@ fn long_and_short(n: usize, dim: usize) -> Vec<f32> {
 fn rows_of_any_length_have_their_exact_graph() {
     for metric in [Metric::Cosine, Metric::Ip, Metric::L2sq] {
         for precision in Precision::ALL {
-            let points = Points::new(rounded(&long_and_short(700, 40), 40, precision), metric).unwrap();
+            let points =
+                Points::new(rounded(&long_and_short(700, 40), 40, precision), metric, &Monitor::new()).unwrap();
             let graph = knn_graph(&points, &options(9, Method::Exact), &Monitor::new()).unwrap();
             assert_eq!(rows(&graph), brute_force(&points, 9), "{metric:?} {precision:?}");
         }
@@ -103,7 +106,7 @@ fn distances_are_those_of_the_rounded_features() {
                 }
             };
             let dot = |x: &[f64], y: &[f64]| x.iter().zip(y).map(|(x, y)| x * y).sum::<f64>();
-            let points = Points::new(embeddings.clone(), metric).unwrap();
+            let points = Points::new(embeddings.clone(), metric, &Monitor::new()).unwrap();
             for i in 0..50 {
                 for j in 0..50 {
                     let (x, y) = (features(i), features(j));
@@ -147,12 +150,12 @@ fn shards_of_queries_together_are_the_graph() {
     let values = grid_values(900, 8);
     for (method, precision) in [Method::Exact, Method::Hnsw].into_iter().flat_map(|m| Precision::ALL.map(|p| (m, p))) {
         let options = options(10, method);
-        let base = Points::new(rounded(&values, 8, precision), Metric::Cosine).unwrap();
+        let base = Points::new(rounded(&values, 8, precision), Metric::Cosine, &Monitor::new()).unwrap();
         let whole = knn_graph(&base, &options, &Monitor::new()).unwrap();
         let mut shards = Vec::new();
         for shard in [0..600, 600..900] {
             let queries = rounded(&values[shard.start * 8..shard.end * 8], 8, precision);
-            let queries = Points::new(queries, Metric::Cosine).unwrap();
+            let queries = Points::new(queries, Metric::Cosine, &Monitor::new()).unwrap();
             let same: Vec<u32> = shard.map(|row| row as u32).collect();
             let graph = knn_queries(&base, &queries, &same, &options, &Monitor::new()).unwrap();
             shards.extend(rows(&graph));
@@ -166,7 +169,8 @@ fn shards_of_queries_together_are_the_graph() {
 
 #[test]
 fn queries_of_another_precision_are_refused() {
-    let points = |precision| Points::new(rounded(&grid_values(9, 2), 2, precision), Metric::Ip).unwrap();
+    let points =
+        |precision| Points::new(rounded(&grid_values(9, 2), 2, precision), Metric::Ip, &Monitor::new()).unwrap();
     let (base, queries) = (points(Precision::F32), points(Precision::F16));
     let error = knn_queries(&base, &queries, &[], &KnnOptions::default(), &Monitor::new()).unwrap_err();
     assert_eq!(error.to_string(), "the queries and the base have different precisions");
@@ -184,7 +188,7 @@ fn hnsw_finds_most_neighbors_at_every_precision() {
         (Metric::L2sq, Precision::F16, 1e6),
     ] {
         let values: Vec<f32> = grid_values(2000, 16).iter().map(|x| x * factor).collect();
-        let points = Points::new(rounded(&values, 16, precision), metric).unwrap();
+        let points = Points::new(rounded(&values, 16, precision), metric, &Monitor::new()).unwrap();
         let graph = knn_graph(&points, &options(10, Method::Hnsw), &Monitor::new()).unwrap();
         // Many distances are equal, so compare the distance at the last place, not the ids.
         let exact = brute_force(&points, 10);
@@ -218,7 +222,7 @@ fn descent_finds_most_neighbors_by_every_metric_whatever_the_threads_and_instruc
     for (metric, precision) in
         [(Metric::Cosine, Precision::F32), (Metric::Ip, Precision::F16), (Metric::L2sq, Precision::I8)]
     {
-        let points = Points::new(rounded(&grid_values(12_000, 12), 12, precision), metric).unwrap();
+        let points = Points::new(rounded(&grid_values(12_000, 12), 12, precision), metric, &Monitor::new()).unwrap();
         let graph_by = |instructions, threads| {
             let search = Search { base: &points, queries: None, same: &[], instructions };
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
@@ -244,7 +248,7 @@ fn descent_finds_most_neighbors_by_every_metric_whatever_the_threads_and_instruc
 #[test]
 fn descent_is_exact_where_all_points_meet() {
     for (n, k) in [(2, 5), (5, 2), (300, 17)] {
-        let points = Points::new(grid(n, 3), Metric::L2sq).unwrap();
+        let points = Points::new(grid(n, 3), Metric::L2sq, &Monitor::new()).unwrap();
         let graph = knn_graph(&points, &options(k, Method::NnDescent), &Monitor::new()).unwrap();
         // Of equal distances it may keep any.
         let distances = |rows: Vec<Vec<(u32, f32)>>| -> Vec<f32> { rows.into_iter().flatten().map(|n| n.1).collect() };
@@ -253,26 +257,85 @@ fn descent_is_exact_where_all_points_meet() {
 }
 
 #[test]
+fn scores_order_as_distances_do() {
+    for metric in [Metric::Cosine, Metric::Ip, Metric::L2sq] {
+        for precision in Precision::ALL {
+            let (n, dim) = (100, 70);
+            let points = Points::new(rounded(&grid_values(n, dim), dim, precision), metric, &Monitor::new()).unwrap();
+            for instructions in Instructions::available() {
+                let search = Search { base: &points, queries: None, same: &[], instructions };
+                let codes = Codes::new(&search, &Scale::new(&search), &Monitor::new()).unwrap();
+                let (rows, columns): (Vec<u32>, Vec<u32>) = ((40..45).collect(), (0..n as u32 - 1).collect());
+                let (mut panel, mut hits) = (Panel::default(), vec![]);
+                panel.hold(&codes, &rows, &[i32::MIN; 5]);
+                codes.hits(&panel, &columns, &vec![i32::MAX; columns.len()], &mut hits);
+                assert_eq!(hits.len(), rows.len() * columns.len());
+                for (at, &row) in rows.iter().enumerate() {
+                    let mut found: Vec<_> = (hits.iter().filter(|hit| hit.row as usize == at))
+                        .map(|hit| (codes.score(hit.sum, columns[hit.column as usize]), columns[hit.column as usize]))
+                        .collect();
+                    found.sort_by_key(|&(score, _)| std::cmp::Reverse(score));
+                    let distance = |&(_, column): &(i32, u32)| points.distance(row as usize, &points, column as usize);
+                    let distances: Vec<f32> = found.iter().map(distance).collect();
+                    // Off by what rounding to 8 bits leaves of rows of such a length.
+                    let slack = 0.01 * points.longest().powi(2).max(1.0) as f32;
+                    let mut most = f32::NEG_INFINITY;
+                    for distance in distances {
+                        assert!(distance >= most - slack, "{metric:?} {precision:?} {instructions:?}");
+                        most = most.max(distance);
+                    }
+                }
+                // Only pairs that one of the two wants.
+                let limit = hits.iter().map(|hit| codes.score(hit.sum, columns[hit.column as usize])).max().unwrap();
+                panel.hold(&codes, &rows, &[limit; 5]);
+                let all = std::mem::take(&mut hits);
+                codes.hits(&panel, &columns, &vec![i32::MAX; columns.len()], &mut hits);
+                assert!(!hits.is_empty() && hits.len() < all.len());
+                let mut limits = vec![i32::MAX; columns.len()];
+                limits[7] = i32::MIN;
+                panel.hold(&codes, &rows, &[i32::MAX; 5]);
+                hits.clear();
+                codes.hits(&panel, &columns, &limits, &mut hits);
+                assert_eq!(
+                    hits.iter().map(|hit| (hit.row, hit.column)).collect::<Vec<_>>(),
+                    [0, 1, 2, 3, 4].map(|row| (row, 7))
+                );
+            }
+        }
+    }
+}
+
+#[test]
 fn descent_takes_no_queries() {
-    let points = Points::new(grid(20, 2), Metric::Cosine).unwrap();
+    let points = Points::new(grid(20, 2), Metric::Cosine, &Monitor::new()).unwrap();
     let error = knn_queries(&points, &points, &[], &options(3, Method::NnDescent), &Monitor::new()).unwrap_err();
     assert_eq!(error.to_string(), "NN-descent finds the neighbors of all points together, not those of queries");
 }
 
 #[test]
-fn auto_is_exact_for_queries_and_up_to_a_million_rows() {
-    let options = KnnOptions::default();
-    assert_eq!(options.resolved(EXACT_UP_TO, false), Method::Exact);
-    assert_eq!(options.resolved(EXACT_UP_TO + 1, false), Method::NnDescent);
-    assert_eq!(options.resolved(EXACT_UP_TO + 1, true), Method::Exact);
+fn auto_is_exact_for_queries_and_where_descent_is_not_five_times_as_fast() {
+    let resolved = |n, queries, dim, k| options(k, Method::Auto).resolved(n, queries, dim);
+    assert_eq!(resolved(1_000_000, false, 256, 80), Method::Exact);
+    assert_eq!(resolved(10_000_000, false, 256, 80), Method::NnDescent);
+    assert_eq!(resolved(10_000_000, true, 256, 80), Method::Exact);
+    assert_eq!(resolved(10_000_000, false, 1 << 17, 80), Method::Exact);
+    for (dim, k) in [(64, 10), (256, 80), (768, 200)] {
+        let ratio = |n| {
+            let [exact, descent] = estimates(n, dim, k);
+            exact.seconds / descent.seconds
+        };
+        // More points only make descent more worthwhile.
+        let first = (1..).map(|at| at * 50_000).find(|&n| resolved(n, false, dim, k) == Method::NnDescent).unwrap();
+        assert!(ratio(first) > 5.0 && ratio(first - 50_000) <= 5.0 && ratio(2 * first) > ratio(first), "{dim} {k}");
+    }
 }
 
 #[test]
 fn vectors_too_long_for_single_precision_are_refused() {
     let points = Embeddings::new(vec![1.0, 0.0, 3e19, 0.0], 2).unwrap();
-    let error = Points::new(points.clone(), Metric::L2sq).unwrap_err();
+    let error = Points::new(points.clone(), Metric::L2sq, &Monitor::new()).unwrap_err();
     assert_eq!(error, Error::point(1, PointProblem::TooLong));
-    assert!(Points::new(points, Metric::Cosine).is_ok());
+    assert!(Points::new(points, Metric::Cosine, &Monitor::new()).is_ok());
 }
 
 #[test]
@@ -280,7 +343,7 @@ fn a_stopped_run_ends_with_interrupted() {
     let monitor = Monitor::new();
     monitor.stop();
     for method in [Method::Exact, Method::NnDescent, Method::Hnsw] {
-        let points = Points::new(grid(2000, 4), Metric::Cosine).unwrap();
+        let points = Points::new(grid(2000, 4), Metric::Cosine, &Monitor::new()).unwrap();
         let error = knn_graph(&points, &options(5, method), &monitor).unwrap_err();
         assert_eq!(error, Error::Interrupted);
     }

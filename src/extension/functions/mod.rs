@@ -3,6 +3,7 @@
 mod cluster_embeddings;
 mod dpc_cluster;
 mod knn_graph;
+mod knn_methods;
 mod ndde;
 mod tpdi;
 mod transition_matrix;
@@ -111,5 +112,6 @@ impl Stage {
 
 pub fn register(extension: &Extension) -> Result<()> {
     STAGES.iter().try_for_each(|stage| stage.register(extension))?;
+    knn_methods::register(extension)?;
     version::register(extension)
 }

@@ -1,0 +1,44 @@
+//! What a graph takes, as measured, and by that the choice of the method.
+
+use super::Method;
+use super::descent::LARGEST_DIM;
+
+/// An approximate method has to be so many times as fast as the exact one to be chosen.
+const WORTH: f64 = 5.0;
+
+/// What a method takes and finds.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Estimate {
+    /// [`Method::Exact`] or [`Method::NnDescent`].
+    pub method: Method,
+    /// Seconds of one thread of a processor with AVX-512 VNNI.
+    pub seconds: f64,
+    /// Share of the exact neighbors that are found.
+    pub recall: f64,
+    /// Share of their weight `exp(-distance / 0.1)` that the found ones have.
+    pub mass: f64,
+}
+
+/// What each method is expected to take and to find for `n` points of `dim` dimensions and `k` neighbors
+/// each, by a fit to the measurements in docs/benchmarks.md; recall and mass are those of a million
+/// generated points.
+pub fn estimates(n: usize, dim: usize, k: usize) -> [Estimate; 2] {
+    const MICROSECOND: f64 = 1e-6;
+    let (n, dim, k) = (n as f64, dim as f64, k as f64);
+    // Each pair once, and a row's candidates.
+    let exact = n / 2.0 * (0.000_15 + dim / 320_000.0) + 10.0 + 0.09 * dim;
+    // Those who meet at a point, pair by pair; with more points, more of them are out of the cache.
+    let far = 1.0 + 0.47 * (n / 1e5).log10().max(0.0);
+    let descent = (35.0 + 1.45 * k + 0.009 * k * k) * (0.8 + dim / 1280.0) * far;
+    [
+        Estimate { method: Method::Exact, seconds: n * exact * MICROSECOND, recall: 1.0, mass: 1.0 },
+        Estimate { method: Method::NnDescent, seconds: n * descent * MICROSECOND, recall: 0.85, mass: 0.99 },
+    ]
+}
+
+/// The method that [`Method::Auto`] stands for, but for queries.
+pub fn choice(n: usize, dim: usize, k: usize) -> Method {
+    let [exact, descent] = estimates(n, dim, k);
+    let takes = dim <= LARGEST_DIM;
+    if takes && exact.seconds > WORTH * descent.seconds { descent.method } else { exact.method }
+}
