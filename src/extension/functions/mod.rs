@@ -4,6 +4,7 @@ mod cluster_embeddings;
 mod dpc_cluster;
 mod knn_graph;
 mod ndde;
+mod scores;
 mod tpdi;
 mod transition_matrix;
 mod version;
@@ -111,5 +112,6 @@ impl Stage {
 
 pub fn register(extension: &Extension) -> Result<()> {
     STAGES.iter().try_for_each(|stage| stage.register(extension))?;
+    scores::register(extension)?;
     version::register(extension)
 }
