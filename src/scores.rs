@@ -1,20 +1,20 @@
 //! How well a clustering agrees with the true labels, from how often each label occurs in each
-//! cluster. No pair of points is enumerated, and no score depends on the order of the points.
+//! cluster. No pair of points is enumerated.
 //!
-//! A point alone in a cluster of its own is counted as such ([`Contingency::add`] with no
-//! cluster), so that what a method leaves out costs it recall.
+//! The counts are whole numbers, and are summed by size before they become fractions: a score has
+//! the same bits in any order of the points, however they were counted.
 
 use std::collections::BTreeMap;
 use std::hash::Hash;
 
 use hashbrown::HashMap;
 
-/// How many points have which label and are in which cluster; numbers of any kind stand for both.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Contingency {
-    cells: HashMap<(u64, u64), u64>,
+/// How many points have which label and are in which cluster; a `K` stands for either.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Contingency<K: Hash + Eq> {
+    cells: HashMap<(K, K), u64>,
     /// Points of each label that are alone in a cluster of their own.
-    alone: HashMap<u64, u64>,
+    alone: HashMap<K, u64>,
 }
 
 /// Precision, recall, and F, their harmonic mean; each between 0 and 1, or `None` where it is 0/0.
@@ -28,41 +28,29 @@ pub struct PrecisionRecall {
     pub f: Option<f64>,
 }
 
-/// The size of a label or of a cluster, and the sum of the squares of its cells.
-#[derive(Debug, Clone, Copy, Default)]
-struct Margin {
-    size: u64,
-    squares: u128,
+impl<K: Hash + Eq> Default for Contingency<K> {
+    fn default() -> Self {
+        Self { cells: HashMap::new(), alone: HashMap::new() }
+    }
 }
 
-/// Unordered pairs of two different points by whether they share a label, and a cluster.
-struct Pairs {
-    /// Both shared.
-    together: u128,
-    /// Those that share a label.
-    labels: u128,
-    /// Those that share a cluster.
-    clusters: u128,
-    all: u128,
-}
-
-impl Contingency {
+impl<K: Copy + Hash + Ord> Contingency<K> {
     /// Count a point; without a cluster it is alone in one of its own.
     #[inline]
-    pub fn add(&mut self, label: u64, cluster: Option<u64>) {
+    pub fn add(&mut self, label: K, cluster: Option<K>) {
         match cluster {
             Some(cluster) => *self.cells.entry((label, cluster)).or_insert(0) += 1,
             None => *self.alone.entry(label).or_insert(0) += 1,
         }
     }
 
-    /// Count the points of another, whose numbers `label` and `cluster` turn into those used here.
-    pub fn merge(&mut self, other: &Self, label: impl Fn(u64) -> u64, cluster: impl Fn(u64) -> u64) {
-        for (&(from, to), &points) in &other.cells {
-            *self.cells.entry((label(from), cluster(to))).or_insert(0) += points;
+    /// Count the points of another too.
+    pub fn merge(&mut self, other: &Self) {
+        for (&cell, &points) in &other.cells {
+            *self.cells.entry(cell).or_insert(0) += points;
         }
-        for (&from, &points) in &other.alone {
-            *self.alone.entry(label(from)).or_insert(0) += points;
+        for (&label, &points) in &other.alone {
+            *self.alone.entry(label).or_insert(0) += points;
         }
     }
 
@@ -80,12 +68,13 @@ impl Contingency {
     /// that share a cluster against those that share a label. `None` without points; a value is
     /// `None` where there is no such pair to divide by.
     pub fn pairwise(&self) -> Option<PrecisionRecall> {
-        let pairs = self.pairs()?;
+        self.some_points()?;
+        let (together, labels, clusters) = (self.cells().pairs(), self.labels().pairs(), self.clusters().pairs());
         let share = |part: u128, whole: u128| (whole > 0).then(|| part as f64 / whole as f64);
         Some(PrecisionRecall {
-            precision: share(pairs.together, pairs.clusters),
-            recall: share(pairs.together, pairs.labels),
-            f: share(2 * pairs.together, pairs.clusters + pairs.labels),
+            precision: share(together, clusters),
+            recall: share(together, labels),
+            f: share(2 * together, clusters + labels),
         })
     }
 
@@ -93,18 +82,18 @@ impl Contingency {
     /// points, each its own companion too, of the share of its cluster that has its label, and of
     /// its label that is in its cluster. `None` without points.
     pub fn bcubed(&self) -> Option<PrecisionRecall> {
-        let points = self.some_points()?;
-        let precision = sum_of_shares(self.clusters().values(), self.alone_points()) / points;
-        let recall = sum_of_shares(self.labels().values(), 0) / points;
+        let points = self.some_points()? as f64;
+        let (precision, recall) = (self.clusters().shares() / points, self.labels().shares() / points);
         let f = 2.0 * precision * recall / (precision + recall);
         Some(PrecisionRecall { precision: Some(precision), recall: Some(recall), f: Some(f) })
     }
 
-    /// Adjusted Rand index (Hubert and Arabie 1985): the share of pairs on which both agree,
-    /// corrected so that chance gives 0 and full agreement 1. Between -0.5 and 1; 1 also where no
-    /// pair can disagree. `None` without points.
+    /// Adjusted Rand index (Hubert and Arabie 1985): agreement over pairs, scaled so that chance
+    /// gives 0 and full agreement 1. Between -0.5 and 1; 1 also where there are no pairs. `None`
+    /// without points.
     pub fn adjusted_rand(&self) -> Option<f64> {
-        let Pairs { together, labels, clusters, all } = self.pairs()?;
+        let all = pairs(self.some_points()?);
+        let (together, labels, clusters) = (self.cells().pairs(), self.labels().pairs(), self.clusters().pairs());
         let (missed, wrong) = (labels - together, clusters - together);
         if missed == 0 && wrong == 0 {
             return Some(1.0);
@@ -112,107 +101,144 @@ impl Contingency {
         let apart = all - clusters - missed;
         // Whole numbers up to here, so that nothing is lost where two large ones nearly cancel.
         let [together, missed, wrong, apart] = [together, missed, wrong, apart].map(|pairs| pairs as f64);
-        let chance = (together + missed) * (missed + apart) + (together + wrong) * (wrong + apart);
-        Some(2.0 * (together * apart - missed * wrong) / chance)
+        let scale = (together + missed) * (missed + apart) + (together + wrong) * (wrong + apart);
+        Some(2.0 * (together * apart - missed * wrong) / scale)
     }
 
-    /// Mutual information of label and cluster, divided by the arithmetic mean of their entropies
-    /// (Strehl and Ghosh 2002; scikit-learn's default). Between 0 and 1; 1 where neither divides
-    /// the points. `None` without points.
+    /// Mutual information of label and cluster by the arithmetic mean of their entropies (Strehl
+    /// and Ghosh 2002; the mean is scikit-learn's default). Between 0 and 1; 1 where all points
+    /// share both. `None` without points.
     pub fn normalized_mutual_info(&self) -> Option<f64> {
-        let points = self.some_points()?;
-        let alone = self.alone_points();
+        let points = self.some_points()? as f64;
         let (labels, clusters) = (self.labels(), self.clusters());
-        match (labels.len() as u64, clusters.len() as u64 + alone) {
+        match (labels.parts(), clusters.parts()) {
             (1, 1) => return Some(1.0),
             (1, _) | (_, 1) => return Some(0.0),
             _ => {}
         }
-        let of_labels = entropy(labels.values().map(|label| label.size), 0, points);
-        let of_clusters = entropy(clusters.values().map(|cluster| cluster.size), alone, points);
-        let of_both = entropy(self.cells.values().copied(), alone, points);
-        let shared = of_labels + of_clusters - of_both;
-        // What the rounding of the three leaves of an exact 0.
-        let noise = 4.0 * f64::EPSILON * (of_labels + of_clusters);
-        let shared = if shared <= noise { 0.0 } else { shared };
+        let (of_labels, of_clusters) = (labels.entropy(points), clusters.entropy(points));
+        let shared = of_labels + of_clusters - self.cells().entropy(points);
+        // What rounding leaves of an exact 0.
+        if shared <= 4.0 * f64::EPSILON * (of_labels + of_clusters) {
+            return Some(0.0);
+        }
         Some((shared / ((of_labels + of_clusters) / 2.0)).min(1.0))
     }
 
-    fn some_points(&self) -> Option<f64> {
-        (!self.is_empty()).then(|| self.points() as f64)
+    fn some_points(&self) -> Option<u64> {
+        (!self.is_empty()).then(|| self.points())
     }
 
     fn alone_points(&self) -> u64 {
         self.alone.values().sum()
     }
 
-    /// Of each label; a point alone is a cell of 1.
-    fn labels(&self) -> HashMap<u64, Margin> {
-        let mut labels = margins(self.cells.iter().map(|(&(label, _), &points)| (label, points)));
-        for (&label, &points) in &self.alone {
-            let label = labels.entry(label).or_default();
-            label.size += points;
-            label.squares += u128::from(points);
+    fn labels(&self) -> Sizes {
+        let mut sizes = Sizes::default();
+        let mut alone = self.alone.clone();
+        each_sum(self.cells.iter().map(|(&(label, _), &points)| (label, points)), |label, points, squares| {
+            let alone = alone.remove(&label).unwrap_or(0);
+            sizes.add(points + alone, 1, squares + u128::from(alone));
+        });
+        alone.into_values().for_each(|points| sizes.add(points, 1, points.into()));
+        sizes
+    }
+
+    fn clusters(&self) -> Sizes {
+        let mut sizes = Sizes::alone(self.alone_points());
+        each_sum(self.cells.iter().map(|(&(_, cluster), &points)| (cluster, points)), |_, points, squares| {
+            sizes.add(points, 1, squares);
+        });
+        sizes
+    }
+
+    fn cells(&self) -> Sizes {
+        let mut sizes = Sizes::alone(self.alone_points());
+        self.cells.values().for_each(|&points| sizes.add(points, 1, square(points)));
+        sizes
+    }
+}
+
+/// Call `each` with every key, the sum of its points over the cells, and that of their squares.
+/// Sorted, because that takes a fraction of the memory of another table.
+fn each_sum<K: Copy + Ord>(cells: impl Iterator<Item = (K, u64)>, mut each: impl FnMut(K, u64, u128)) {
+    let mut cells: Vec<(K, u64)> = cells.collect();
+    cells.sort_unstable_by_key(|cell| cell.0);
+    for cells in cells.chunk_by(|a, b| a.0 == b.0) {
+        let points = cells.iter().map(|cell| cell.1);
+        each(cells[0].0, points.clone().sum(), points.map(square).sum());
+    }
+}
+
+/// A division of the points into parts: labels, clusters, or cells.
+#[derive(Default)]
+struct Sizes(BTreeMap<u64, Parts>);
+
+/// The parts of one size.
+#[derive(Default)]
+struct Parts {
+    count: u64,
+    /// Of the cells in them, the sum of the squares of their points.
+    squares: u128,
+}
+
+impl Sizes {
+    /// Parts of one point each.
+    fn alone(points: u64) -> Self {
+        let mut sizes = Self::default();
+        if points > 0 {
+            sizes.add(1, points, points.into());
         }
-        labels
+        sizes
     }
 
-    /// Of each cluster, but for those of one point alone.
-    fn clusters(&self) -> HashMap<u64, Margin> {
-        margins(self.cells.iter().map(|(&(_, cluster), &points)| (cluster, points)))
+    fn add(&mut self, size: u64, count: u64, squares: u128) {
+        let parts = self.0.entry(size).or_default();
+        parts.count += count;
+        parts.squares += squares;
     }
 
-    fn pairs(&self) -> Option<Pairs> {
-        let all = pairs((!self.is_empty()).then(|| self.points())?);
-        let in_margins = |margins: HashMap<u64, Margin>| margins.values().map(|margin| pairs(margin.size)).sum();
-        let together = self.cells.values().map(|&points| pairs(points)).sum();
-        Some(Pairs { together, labels: in_margins(self.labels()), clusters: in_margins(self.clusters()), all })
+    fn parts(&self) -> u64 {
+        self.0.values().map(|parts| parts.count).sum()
     }
+
+    /// Unordered pairs of two different points in the same part.
+    fn pairs(&self) -> u128 {
+        self.0.iter().map(|(&size, parts)| u128::from(parts.count) * pairs(size)).sum()
+    }
+
+    /// The sum over points of the share of their part that is in their cell.
+    fn shares(&self) -> f64 {
+        self.0.iter().map(|(&size, parts)| parts.squares as f64 / size as f64).sum()
+    }
+
+    /// In nats.
+    fn entropy(&self, points: f64) -> f64 {
+        let terms = self.0.iter().map(|(&size, parts)| parts.count as f64 * size as f64 * (size as f64).ln());
+        points.ln() - terms.sum::<f64>() / points
+    }
+}
+
+fn square(points: u64) -> u128 {
+    u128::from(points) * u128::from(points)
 }
 
 /// Unordered pairs of two different of `points`.
 fn pairs(points: u64) -> u128 {
-    let points = u128::from(points);
-    points * points.saturating_sub(1) / 2
-}
-
-fn margins<K: Hash + Eq>(cells: impl Iterator<Item = (K, u64)>) -> HashMap<K, Margin> {
-    let mut margins: HashMap<K, Margin> = HashMap::new();
-    for (key, points) in cells {
-        let margin = margins.entry(key).or_default();
-        margin.size += points;
-        margin.squares += u128::from(points) * u128::from(points);
-    }
-    margins
-}
-
-/// The sum over labels or clusters of their cells' squares by their size; `alone` are ones more.
-/// Whole numbers by size, and sizes in order: the same bits in any order of the points.
-fn sum_of_shares<'a>(margins: impl Iterator<Item = &'a Margin>, alone: u64) -> f64 {
-    let mut by_size = BTreeMap::from([(1, u128::from(alone))]);
-    margins.for_each(|margin| *by_size.entry(margin.size).or_default() += margin.squares);
-    by_size.into_iter().map(|(size, squares)| squares as f64 / size as f64).sum()
-}
-
-/// Entropy in nats of a division of `points` into parts of these sizes, and `alone` of one point.
-fn entropy(sizes: impl Iterator<Item = u64>, alone: u64, points: f64) -> f64 {
-    let mut parts = BTreeMap::from([(1, alone)]);
-    sizes.for_each(|size| *parts.entry(size).or_default() += 1);
-    let sum: f64 = parts.into_iter().map(|(size, parts)| parts as f64 * size as f64 * (size as f64).ln()).sum();
-    points.ln() - sum / points
+    (square(points) - u128::from(points)) / 2
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn counted(points: &[(u64, Option<u64>)]) -> Contingency {
+    fn counted(points: &[(u64, Option<u64>)]) -> Contingency<u64> {
         let mut counts = Contingency::default();
         points.iter().for_each(|&(label, cluster)| counts.add(label, cluster));
         counts
     }
 
-    fn of(labels: &[u64], clusters: &[u64]) -> Contingency {
+    fn of(labels: &[u64], clusters: &[u64]) -> Contingency<u64> {
         counted(&labels.iter().zip(clusters).map(|(&label, &cluster)| (label, Some(cluster))).collect::<Vec<_>>())
     }
 
@@ -222,7 +248,7 @@ mod tests {
 
     #[test]
     fn without_points_there_is_no_score() {
-        let none = Contingency::default();
+        let none = Contingency::<u64>::default();
         assert_eq!((none.pairwise(), none.bcubed()), (None, None));
         assert_eq!((none.adjusted_rand(), none.normalized_mutual_info()), (None, None));
     }
@@ -287,11 +313,11 @@ mod tests {
     }
 
     #[test]
-    fn merged_counts_take_the_numbers_of_the_target() {
+    fn merged_counts_are_those_of_all_points() {
         let mut left = counted(&[(0, Some(0)), (1, Some(1)), (1, None)]);
-        let right = counted(&[(0, Some(1)), (1, Some(0)), (0, None)]);
-        left.merge(&right, |label| 1 - label, |cluster| cluster + 1);
-        assert_eq!(left, counted(&[(0, Some(0)), (1, Some(1)), (1, None), (1, Some(2)), (0, Some(1)), (1, None)]));
+        left.merge(&counted(&[(0, Some(0)), (1, Some(0)), (0, None)]));
+        let all = [(0, Some(0)), (1, Some(1)), (1, None), (0, Some(0)), (1, Some(0)), (0, None)];
+        assert_eq!(left, counted(&all));
         assert_eq!(left.points(), 6);
     }
 }

@@ -1,6 +1,8 @@
 //! `pairwise_f`, `bcubed_f`, `adjusted_rand` and `normalized_mutual_info`: how well clusters agree
 //! with labels, as aggregates over two columns of any type.
 
+use std::hash::Hash;
+
 use duckdb_neo::AsDuckDB;
 use duckdb_neo::aggregate::{AggregateCallbacks, AggregateFunctionBuilder, ReturnTypeHandle, States};
 use duckdb_neo::connection::Context;
@@ -13,7 +15,7 @@ use duckdb_neo::vector::{StorageKind, Unknown, Vector};
 use duckdb_neo::{Result, bind_arguments::BindArguments};
 
 use super::super::guarded;
-use super::super::ids::{Interner, Key, equality};
+use super::super::ids::{Digest, Distinct, read_distinct};
 use crate::scores::{Contingency, PrecisionRecall};
 
 /// A score of two columns, and what users read of it.
@@ -27,30 +29,33 @@ struct Score {
 /// How a score is taken from the counts.
 #[derive(Clone, Copy)]
 enum Of {
-    Three(fn(&Contingency) -> Option<PrecisionRecall>),
-    One(fn(&Contingency) -> Option<f64>),
+    Three(Both<PrecisionRecall>),
+    One(Both<f64>),
 }
+
+/// Of counts of numbers, and of digests.
+type Both<T> = (fn(&Contingency<u64>) -> Option<T>, fn(&Contingency<Digest>) -> Option<T>);
 
 const SCORES: [Score; 4] = [
     Score {
         name: "pairwise_f",
         description: "Pairwise precision, recall and F of clusters against true labels, over the pairs of two different rows: of those in one cluster, how many share a label (precision), and the other way round (recall). A value is NULL where there is no such pair.",
-        of: Of::Three(Contingency::pairwise),
+        of: Of::Three((Contingency::pairwise, Contingency::pairwise)),
     },
     Score {
         name: "bcubed_f",
         description: "BCubed precision, recall and F of clusters against true labels: the mean over rows of the share of a row's cluster that has its label (precision), and of its label that is in its cluster (recall). Large clusters weigh less than in pairwise_f.",
-        of: Of::Three(Contingency::bcubed),
+        of: Of::Three((Contingency::bcubed, Contingency::bcubed)),
     },
     Score {
         name: "adjusted_rand",
         description: "Adjusted Rand index of clusters and labels: 1 for full agreement, 0 for what chance gives, at least -0.5.",
-        of: Of::One(Contingency::adjusted_rand),
+        of: Of::One((Contingency::adjusted_rand, Contingency::adjusted_rand)),
     },
     Score {
         name: "normalized_mutual_info",
         description: "Mutual information of clusters and labels, divided by the mean of their entropies: 1 for full agreement, 0 where neither tells of the other.",
-        of: Of::One(Contingency::normalized_mutual_info),
+        of: Of::One((Contingency::normalized_mutual_info, Contingency::normalized_mutual_info)),
     },
 ];
 
@@ -64,29 +69,72 @@ struct PrecisionRecallRow {
     f: Option<f64>,
 }
 
-/// The counts of one group, so far. Numbers count as they are; other values are numbered first.
-#[derive(Default, Clone)]
+/// The counts of one group, so far: where both columns are numbers by these, else by digests.
+#[derive(Default)]
 struct State {
-    counts: Contingency,
-    // Boxed, because a group of numbers has none, and there may be many groups.
-    labels: Option<Box<Interner>>,
-    clusters: Option<Box<Interner>>,
+    numbers: Contingency<u64>,
+    digests: Contingency<Digest>,
 }
 
-fn number(numbers: &mut Option<Box<Interner>>, key: Key<'_>) -> Result<u64> {
-    match key {
-        Key::Number(number) => Ok(number),
-        key => numbers.get_or_insert_with(|| Box::new(Interner::of_keys())).intern_key(key).map(u64::from),
+impl State {
+    fn score<T>(&self, (of_numbers, of_digests): Both<T>) -> Option<T> {
+        of_numbers(&self.numbers).or_else(|| of_digests(&self.digests))
     }
 }
 
-/// Take in the values of another group; gives what becomes of a number of its.
-fn absorb(numbers: &mut Option<Box<Interner>>, others: Option<&Interner>) -> Result<impl Fn(u64) -> u64> {
-    let renumbered = match others {
-        Some(others) => Some(numbers.get_or_insert_with(|| Box::new(Interner::of_keys())).absorb_keys(others)?),
-        None => None,
-    };
-    Ok(move |number| renumbered.as_ref().map_or(number, |numbers| u64::from(numbers[number as usize])))
+/// What a value is counted by.
+trait Counted: Copy + Hash + Ord {
+    fn of(value: Distinct) -> Self;
+    fn counts(state: &mut State) -> &mut Contingency<Self>;
+}
+
+impl Counted for u64 {
+    fn of(value: Distinct) -> u64 {
+        match value {
+            Distinct::Number(number) => number,
+            Distinct::Digest(_) => unreachable!("both columns are numbers"),
+        }
+    }
+
+    fn counts(state: &mut State) -> &mut Contingency<u64> {
+        &mut state.numbers
+    }
+}
+
+impl Counted for Digest {
+    fn of(value: Distinct) -> Digest {
+        match value {
+            Distinct::Number(number) => [number, 0],
+            Distinct::Digest(digest) => digest,
+        }
+    }
+
+    fn counts(state: &mut State) -> &mut Contingency<Digest> {
+        &mut state.digests
+    }
+}
+
+fn count<K: Counted>(
+    labels: &Vector<'_, Unknown>,
+    clusters: &Vector<'_, Unknown>,
+    mut states: States<'_, State>,
+) -> Result<()> {
+    let mut keys = Vec::with_capacity(states.len());
+    read_distinct(labels, |_, label| {
+        keys.push(label.map(K::of));
+        Ok(())
+    })?;
+    read_distinct(clusters, |row, cluster| {
+        if let Some(label) = keys[row] {
+            K::counts(&mut states[row]).add(label, cluster.map(K::of));
+        }
+        Ok(())
+    })
+}
+
+/// A window combines the same source several times, so it stays as it is.
+fn combine<K: Copy + Hash + Ord>(target: &mut Contingency<K>, source: &Contingency<K>) {
+    if target.is_empty() { *target = source.clone() } else { target.merge(source) }
 }
 
 impl AggregateCallbacks for Score {
@@ -106,7 +154,7 @@ impl AggregateCallbacks for Score {
         &self,
         _: Option<&&'static str>,
         vectors: &mut VectorCollection,
-        mut states: States<'_, State>,
+        states: States<'_, State>,
     ) -> Result<()> {
         guarded(|| {
             for column in 0..2 {
@@ -115,21 +163,15 @@ impl AggregateCallbacks for Score {
                     vector.flatten()?;
                 }
             }
-            let mut labels = Vec::with_capacity(states.len());
-            equality::read(vectors.get_untyped_vector_at(0)?, |row, label| {
-                labels.push(label.map(|label| number(&mut states[row].labels, label)).transpose()?);
-                Ok(())
-            })?;
-            equality::read(vectors.get_untyped_vector_at(1)?, |row, cluster| {
-                let Some(label) = labels[row] else { return Ok(()) };
-                let State { counts, clusters, .. } = &mut states[row];
-                counts.add(label, cluster.map(|cluster| number(clusters, cluster)).transpose()?);
-                Ok(())
-            })
+            let (labels, clusters) = (vectors.get_untyped_vector_at(0)?, vectors.get_untyped_vector_at(1)?);
+            if Distinct::numbers(labels.logical_type())? && Distinct::numbers(clusters.logical_type())? {
+                count::<u64>(labels, clusters, states)
+            } else {
+                count::<Digest>(labels, clusters, states)
+            }
         })
     }
 
-    // A window combines the same source several times, so it stays as it is.
     fn combine(
         &self,
         _: Option<&&'static str>,
@@ -138,14 +180,9 @@ impl AggregateCallbacks for Score {
     ) -> Result<()> {
         guarded(|| {
             for (at, source) in sources.iter().enumerate() {
-                let State { counts, labels, clusters } = &mut targets[at];
-                if counts.is_empty() {
-                    targets[at] = source.clone();
-                    continue;
-                }
-                let label = absorb(labels, source.labels.as_deref())?;
-                let cluster = absorb(clusters, source.clusters.as_deref())?;
-                counts.merge(&source.counts, label, cluster);
+                let target = &mut targets[at];
+                combine(&mut target.numbers, &source.numbers);
+                combine(&mut target.digests, &source.digests);
             }
             Ok(())
         })
@@ -163,7 +200,7 @@ impl AggregateCallbacks for Score {
                 let mut output = output.cast::<PrecisionRecallRow>()?;
                 let mut writer = output.writer()?;
                 states.iter().enumerate().try_for_each(|(at, state)| {
-                    let row = score(&state.counts).map(|PrecisionRecall { precision, recall, f }| PrecisionRecallRow {
+                    let row = state.score(score).map(|PrecisionRecall { precision, recall, f }| PrecisionRecallRow {
                         precision,
                         recall,
                         f,
@@ -174,7 +211,7 @@ impl AggregateCallbacks for Score {
             Of::One(score) => {
                 let mut output = output.cast::<f64>()?;
                 let mut writer = output.writer()?;
-                states.iter().enumerate().try_for_each(|(at, state)| writer.set(offset + at, score(&state.counts)))
+                states.iter().enumerate().try_for_each(|(at, state)| writer.set(offset + at, state.score(score)))
             }
         })
     }

@@ -12,7 +12,7 @@ use rayon::prelude::*;
 
 use super::id_type::{IdType, Key};
 
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(super) enum Keys {
     Numbers(Vec<u64>),
     Bytes { ends: Vec<usize>, bytes: Vec<u8> },
@@ -25,7 +25,7 @@ impl Keys {
 }
 
 /// Ids in the order in which they came.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct IdColumn {
     pub(super) keys: Keys,
     /// The ids themselves, where the keys cannot be turned back.
@@ -173,7 +173,7 @@ impl Ids {
 }
 
 /// Distinct ids, each with the number of its first occurrence.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Interner {
     ids: IdColumn,
     numbers: HashTable<u32>,
@@ -184,30 +184,11 @@ pub struct Interner {
 
 impl Interner {
     pub fn new(id_type: &IdType) -> Self {
-        Self::of(id_type.column())
-    }
-
-    fn of(ids: IdColumn) -> Self {
-        Self { ids, numbers: HashTable::new(), hasher: DefaultHashBuilder::default(), last: 0 }
-    }
-
-    /// Of keys that are bytes, without the ids themselves.
-    pub fn of_keys() -> Self {
-        Self::of(IdColumn { keys: Keys::bytes(), values: Vec::new() })
+        Self { ids: id_type.column(), numbers: HashTable::new(), hasher: DefaultHashBuilder::default(), last: 0 }
     }
 
     pub fn len(&self) -> usize {
         self.ids.len()
-    }
-
-    /// The number of a key, a new one if it is new.
-    pub fn intern_key(&mut self, key: Key<'_>) -> Result<u32> {
-        self.number(key, || Ok(None))
-    }
-
-    /// Take in the keys of another; gives the new number of each.
-    pub fn absorb_keys(&mut self, other: &Self) -> Result<Vec<u32>> {
-        (0..other.len()).map(|at| self.intern_key(other.ids.key(at))).collect()
     }
 
     fn number(&mut self, key: Key<'_>, value: impl FnOnce() -> Result<Option<Arc<Value>>>) -> Result<u32> {
