@@ -13,18 +13,28 @@ PAGE = ROOT / "docs" / "results.md"
 SHARED = ROOT.parent / "shared" / "data"
 RECIPE = (ROOT / "sql" / "recipes" / "hard_clusters.sql").read_text()
 # Section -> file, rows, arguments.
+FACES, SONGS, TEST = "k := 80, tau := 0.7", "k := 10, sigma := 0.08, tau := 0.65", "split = 'test'"
 RUNS = {
-    "LFW, test half": (SHARED / "lfw_mobilefacenet.parquet", "split = 'test'", "k := 80, tau := 0.7"),
-    "LFW at 24 x 24 pixels, test half": (SHARED / "lfw_lowres24_mobilefacenet.parquet", "split = 'test'", "k := 80, tau := 0.7"),
-    "MusicBrainz 20K, test half": (SHARED / "musicbrainz20k_minilm.parquet", "split = 'test'", "k := 10, sigma := 0.08, tau := 0.65"),
-    "Songs of this repository": (ROOT / "data" / "songs.parquet", "true", "k := 10, sigma := 0.08, tau := 0.65"),
-}  # fmt: skip
+    "LFW, test half": (SHARED / "lfw_mobilefacenet.parquet", TEST, FACES),
+    "LFW at 24 x 24 pixels, test half": (SHARED / "lfw_lowres24_mobilefacenet.parquet", TEST, FACES),
+    "MusicBrainz 20K, test half": (SHARED / "musicbrainz20k_minilm.parquet", TEST, SONGS),
+    "Songs of this repository": (ROOT / "data" / "songs.parquet", "true", SONGS),
+}
+PAIRWISE, BCUBED = ["pairwise P", "R", "F"], ["BCubed P", "R", "F"]
+
+
+def cell(value: str | float | None) -> str:
+    match value:
+        case None:
+            return ""
+        case float():
+            return f"{value:.4f}"
+        case int():
+            return f"{value:,}"
+    return value
 
 
 def table(header: list[str], rows: list[tuple]) -> str:
-    def cell(value) -> str:
-        return "" if value is None else f"{value:.4f}" if isinstance(value, float) else f"{value:,}" if isinstance(value, int) else value
-
     lines = [header, ["---", *["--:"] * (len(header) - 1)], *[[cell(value) for value in row] for row in rows]]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
@@ -40,14 +50,15 @@ def section(name: str) -> str:
                bcubed_f(label, cluster_id).f, adjusted_rand(label, cluster_id), normalized_mutual_info(label, cluster_id)
         FROM faces JOIN clusters USING (id)""").fetchall()
     subsets = con.execute("""
-        SELECT subset, identities, faces, CASE smallest WHEN largest THEN smallest::VARCHAR ELSE largest || ' to ' || smallest END,
-               round(densest, 2) || ' to ' || round(sparsest, 2),
+        SELECT subset, identities, faces,
+               CASE smallest WHEN largest THEN smallest::VARCHAR ELSE largest || ' to ' || smallest END,
+               printf('%.2f to %.2f', densest, sparsest),
                COLUMNS('_(precision|recall|f)$') FROM hard_clusters""").fetchall()
     return f"""`{path.name}`, `{arguments}`
 
 {table(["", "identities", "rows", "clusters", "pairwise F", "BCubed F", "adjusted Rand", "NMI"], whole)}
 
-{table(["subset", "identities", "rows", "size", "sparsity", "pairwise P", "R", "F", "BCubed P", "R", "F"], subsets)}
+{table(["subset", "identities", "rows", "size", "sparsity", *PAIRWISE, *BCUBED], subsets)}
 """
 
 

@@ -99,7 +99,9 @@ proptest! {
     }
 
     #[test]
-    fn scores_do_not_depend_on_the_order_nor_on_how_counts_were_merged(points in labelled(), cut in any::<prop::sample::Index>()) {
+    fn scores_do_not_depend_on_the_order_nor_on_how_counts_were_merged(
+        points in labelled(), cut in any::<prop::sample::Index>()
+    ) {
         let (left, right) = points.split_at(cut.index(points.len()));
         let mut merged = count(right);
         merged.merge(&count(left));

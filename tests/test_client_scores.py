@@ -82,7 +82,8 @@ def test_scores_are_scikit_learns(shape, threads):
 TYPES = [
     "(i > 4)", "i::TINYINT", "(-i)::SMALLINT", "i::INTEGER", "i - 7", "i::HUGEINT << 70", "i::UTINYINT", "i::USMALLINT",
     "i::UINTEGER", "i::UBIGINT", "i::UHUGEINT << 100", "i::FLOAT / 3", "i / 3", "i::DECIMAL(4, 1)", "i::DECIMAL(9, 2)",
-    "i::DECIMAL(18, 3)", "i::DECIMAL(38, 3)", "i::BIGNUM", "'x' || i", "repeat('long', 9) || i", "repeat(chr(0), i::INTEGER)",
+    "i::DECIMAL(18, 3)", "i::DECIMAL(38, 3)", "i::BIGNUM", "'x' || i", "repeat('long', 9) || i",
+    "repeat(chr(0), i::INTEGER)",
     "(i || 'x')::BLOB", "i::TINYINT::BIT", "repeat('0', i::INTEGER + 1)::BIT", "md5(i::VARCHAR)::UUID",
     "'1999-12-31'::DATE + i::INTEGER", "'00:00:00'::TIME + to_seconds(i)", "(10 + i || ':00:00+0' || (i % 10))::TIMETZ",
     "'1969-12-31'::TIMESTAMP + to_days(i::INTEGER)", "to_timestamp(i)", "make_timestamp(i * 1000000)::TIMESTAMP_S",
@@ -94,7 +95,8 @@ TYPES = [
     "[CASE WHEN i < 5 THEN to_days(30 * i::INTEGER) ELSE to_months(i::INTEGER - 5) END]",
     "{'tens': i // 10, 'rest': [i % 10, NULL]}", "row(i, 'a')", "[i, NULL, i]", "[[], [NULL], [''], ['NULL'], ['a', 'b'], "
     "['a, b'], ['ab'], ['a', ''], ['', 'a'], [NULL, NULL]][i + 1]", "array_value(i, 1)", "MAP {i: 'v'}",
-    "CASE WHEN i < 5 THEN i::UNION(number BIGINT, word VARCHAR) ELSE (i - 5)::VARCHAR::UNION(number BIGINT, word VARCHAR) END",
+    "CASE WHEN i < 5 THEN union_value(number := i)::UNION(number BIGINT, word VARCHAR) "
+    "ELSE (i - 5)::VARCHAR::UNION(number BIGINT, word VARCHAR) END",
     "{'a': CASE WHEN i < 5 THEN {'b': i} END}",
 ]  # fmt: skip
 
@@ -103,7 +105,8 @@ TYPES = [
 def test_any_type_is_counted_as_duckdb_groups_it(con, value):
     """As labels, as clusters, and as both, against the smallest i of each group."""
     con.execute(f"""
-        CREATE TABLE named AS SELECT i, v, min(i) OVER (PARTITION BY v) AS n FROM (SELECT i, {value} AS v FROM range(10) t(i));
+        CREATE TABLE named AS
+        SELECT i, v, min(i) OVER (PARTITION BY v) AS n FROM (SELECT i, {value} AS v FROM range(10) t(i));
         INSERT INTO named VALUES (10, NULL, NULL), (11, NULL, NULL);
         CREATE TABLE points AS SELECT a.n AS l, b.n AS c, a.v AS lv, b.v AS cv
         FROM (SELECT hash(i) % 11 AS l, hash(i // 3) % 12 AS c FROM range(3000) t(i))
@@ -124,7 +127,8 @@ def test_groups_filters_and_nulls(threads, cast):
     """Each group by scikit-learn: rows without a label dropped, those without a cluster each a new one."""
     label, cluster = drawn(9000, 40, 50, 0.8, seed=5)
     random = np.random.default_rng(6)
-    points = pd.DataFrame({"g": random.integers(9, size=9000), "label": label, "cluster": cluster, "x": random.random(9000)})
+    points = pd.DataFrame({"g": random.integers(9, size=9000), "label": label, "cluster": cluster})
+    points["x"] = random.random(9000)
     points["label"] = points["label"].astype("Int64").mask(random.random(9000) < 0.05)
     points["cluster"] = points["cluster"].astype("Int64").mask(random.random(9000) < 0.05)
     columns = f"label::{cast}, cluster::{cast}"
@@ -148,7 +152,8 @@ def test_the_bits_do_not_depend_on_order_or_threads():
             with connect(threads=threads) as con:
                 con.execute(f"""
                     CREATE TABLE points AS
-                    SELECT 'l' || hash(i) % 9000 AS label, hash(i // 3) % 9999 AS cluster FROM range(400000) t(i) ORDER BY {order}
+                    SELECT 'l' || hash(i) % 9000 AS label, hash(i // 3) % 9999 AS cluster
+                    FROM range(400000) t(i) ORDER BY {order}
                 """)
                 results.add(str(con.execute(f"SELECT {scores()} FROM points").fetchone()))
     assert len(results) == 1
@@ -156,7 +161,9 @@ def test_the_bits_do_not_depend_on_order_or_threads():
 
 def test_many_small_groups_are_those_of_plain_sql(con):
     """100,000 groups of 5 rows, where plain SQL needs no more than the counts of pairs."""
-    con.execute("CREATE TABLE points AS SELECT i // 5 AS g, hash(i) % 3 AS l, 'c' || hash(i + 1) % 3 AS c FROM range(500000) t(i)")
+    con.execute("""
+        CREATE TABLE points AS
+        SELECT i // 5 AS g, hash(i) % 3 AS l, 'c' || hash(i + 1) % 3 AS c FROM range(500000) t(i)""")
     different = con.execute("""
         SELECT count(*), count(*) FILTER (found IS DISTINCT FROM expected) FROM
             (SELECT g, pairwise_f(l, c).f AS found FROM points GROUP BY g)
