@@ -20,18 +20,6 @@ GROUP BY records ORDER BY records;
 
 -- Against the truth. Pairwise: of all pairs of records put together, how many belong together (precision), and the
 -- other way round (recall). BCubed: the same, as a mean over records.
-WITH cells AS (
-    SELECT cluster_id, label, count(*)::DOUBLE AS n FROM songs JOIN clusters USING (id) GROUP BY ALL
-), sizes AS (
-    SELECT *, sum(n) OVER (PARTITION BY cluster_id) AS predicted, sum(n) OVER (PARTITION BY label) AS actual FROM cells
-), pairs AS (
-    SELECT sum(n * (n - 1)) / sum(n * (predicted - 1)) AS pair_precision,
-           sum(n * (n - 1)) / sum(n * (actual - 1))    AS pair_recall,
-           sum(n * n / predicted) / sum(n)             AS bcubed_precision,
-           sum(n * n / actual) / sum(n)                AS bcubed_recall
-    FROM sizes
-)
-SELECT (SELECT count(DISTINCT cluster_id) FROM clusters) AS clusters,
-       round(2 * pair_precision * pair_recall / (pair_precision + pair_recall), 3)           AS pairwise_f,
-       round(2 * bcubed_precision * bcubed_recall / (bcubed_precision + bcubed_recall), 3)   AS bcubed_f
-FROM pairs;
+SELECT count(DISTINCT cluster_id) AS clusters, round(pairwise_f(label, cluster_id).f, 3) AS pairwise_f,
+       round(bcubed_f(label, cluster_id).f, 3) AS bcubed_f
+FROM songs JOIN clusters USING (id);

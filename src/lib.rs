@@ -12,6 +12,8 @@
 //! ndde  density      tpdi  distance of each edge
 //!     '--------------|
 //! dpc          parents, peaks, clusters
+//!     |
+//! scores       agreement with labels, where there are some
 //! ```
 //!
 //! The core counts points by row number, 0..N. Points come from Arrow arrays
@@ -29,6 +31,7 @@ pub mod knn;
 pub mod monitor;
 pub mod ndde;
 pub mod row;
+pub mod scores;
 pub mod similarity;
 pub mod sparse;
 pub mod tpdi;

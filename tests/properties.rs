@@ -2,6 +2,7 @@
 
 use density_peaks::knn::{KnnOptions, Method, Metric, Points, knn_graph};
 use density_peaks::ndde::{NddeOptions, ndde};
+use density_peaks::scores::Contingency;
 use density_peaks::similarity::Kernel;
 use density_peaks::sparse::{Matrix, from_edges};
 use density_peaks::{ClusterOptions, Embeddings, Monitor, cluster, dpc, tpdi, transition};
@@ -33,7 +34,84 @@ fn value(matrix: &Matrix, row: usize, column: usize) -> f64 {
     matrix.get(row, column).copied().unwrap_or(0.0)
 }
 
+/// Up to 40 points with a label and, but for a few, a cluster.
+fn labelled() -> impl Strategy<Value = Vec<(u64, Option<u64>)>> {
+    (1u64..12, 1u64..12).prop_flat_map(|(labels, clusters)| {
+        prop::collection::vec((0..labels, prop::option::weighted(0.9, 0..clusters)), 1..40)
+    })
+}
+
+fn count(points: &[(u64, Option<u64>)]) -> Contingency<u64> {
+    let mut counts = Contingency::default();
+    points.iter().for_each(|&(label, cluster)| counts.add(label, cluster));
+    counts
+}
+
+fn scores(counts: &Contingency<u64>) -> [Option<f64>; 8] {
+    let (pairwise, bcubed) = (counts.pairwise().unwrap(), counts.bcubed().unwrap());
+    let [a, b] = [pairwise, bcubed].map(|scores| [scores.precision, scores.recall, scores.f]);
+    [a[0], a[1], a[2], b[0], b[1], b[2], counts.adjusted_rand(), counts.normalized_mutual_info()]
+}
+
+/// The same from the definitions: pair by pair, point by point, cell by cell.
+fn scores_by_definition(points: &[(u64, Option<u64>)]) -> [Option<f64>; 8] {
+    let n = points.len();
+    let label = |i: usize, j: usize| points[i].0 == points[j].0;
+    let cluster = |i: usize, j: usize| i == j || points[i].1.is_some() && points[i].1 == points[j].1;
+    let pairs = |both: &dyn Fn(usize, usize) -> bool| {
+        (0..n).flat_map(|i| (0..i).map(move |j| (i, j))).filter(|&(i, j)| both(i, j)).count() as f64
+    };
+    let (all, together) = (pairs(&|_, _| true), pairs(&|i, j| label(i, j) && cluster(i, j)));
+    let (labels, clusters) = (pairs(&label), pairs(&cluster));
+    let divide = |a: f64, b: f64| (b > 0.0).then(|| a / b);
+    let chance = labels * clusters / all;
+    let adjusted_rand = divide(together - chance, (labels + clusters) / 2.0 - chance).unwrap_or(1.0);
+    let size = |i: usize, of: &dyn Fn(usize, usize) -> bool| (0..n).filter(|&j| of(i, j)).count() as f64;
+    let mean = |of: &dyn Fn(usize) -> f64| (0..n).map(of).sum::<f64>() / n as f64;
+    let both = |i: usize, j: usize| label(i, j) && cluster(i, j);
+    let precision = mean(&|i| size(i, &both) / size(i, &cluster));
+    let recall = mean(&|i| size(i, &both) / size(i, &label));
+    // Each cell of m points occurs m times, with 1/N of ln(...) each.
+    let shared = mean(&|i| (size(i, &both) * n as f64 / (size(i, &label) * size(i, &cluster))).ln());
+    let entropy = |of: &dyn Fn(usize, usize) -> bool| mean(&|i| (n as f64 / size(i, of)).ln());
+    let normalized = divide(shared, (entropy(&label) + entropy(&cluster)) / 2.0).unwrap_or(1.0);
+    [
+        divide(together, clusters),
+        divide(together, labels),
+        divide(2.0 * together, labels + clusters),
+        Some(precision),
+        Some(recall),
+        Some(2.0 * precision * recall / (precision + recall)),
+        Some(adjusted_rand),
+        Some(normalized),
+    ]
+}
+
 proptest! {
+    #[test]
+    fn scores_are_those_of_their_definitions(points in labelled()) {
+        let (found, expected) = (scores(&count(&points)), scores_by_definition(&points));
+        for (found, expected) in found.into_iter().zip(expected) {
+            prop_assert_eq!(found.is_some(), expected.is_some());
+            prop_assert!((found.unwrap_or(0.0) - expected.unwrap_or(0.0)).abs() < 1e-12);
+            prop_assert!(found.is_none_or(|found| (-0.5..=1.0).contains(&found)));
+        }
+    }
+
+    #[test]
+    fn scores_do_not_depend_on_the_order_nor_on_how_counts_were_merged(
+        points in labelled(), cut in any::<prop::sample::Index>()
+    ) {
+        let (left, right) = points.split_at(cut.index(points.len()));
+        let mut merged = count(right);
+        merged.merge(&count(left));
+        let backwards: Vec<_> = points.iter().rev().copied().collect();
+        let renamed: Vec<_> = points.iter().map(|&(l, c)| (!l, c.map(|c| c << 40))).collect();
+        for other in [merged, count(&backwards), count(&renamed)] {
+            prop_assert_eq!(scores(&other), scores(&count(&points)));
+        }
+    }
+
     #[test]
     fn rows_of_the_transition_matrix_sum_to_one_and_hold_the_point_itself(
         points in points(), k in 1usize..12, kernel in kernels()

@@ -10,6 +10,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "scripts"))
 
 import docs  # noqa: E402
+import results  # noqa: E402
 from run_sql import connect, run  # noqa: E402
 
 
@@ -23,7 +24,7 @@ def test_every_function_has_a_page_that_names_its_parameters():
     functions = connect().sql("""
         SELECT function_name, max(parameters) FROM duckdb_functions()
         WHERE list_contains(categories, 'density_peaks') GROUP BY ALL""").fetchall()
-    assert len(functions) == 7
+    assert len(functions) == 11
     for name, parameters in functions:
         page = (ROOT / "docs" / "functions" / f"{name}.md").read_text()
         for parameter in parameters:
@@ -35,3 +36,11 @@ def test_the_demo_gives_the_figures_of_the_independent_implementation(monkeypatc
     run(connect(), (ROOT / "sql" / "demo.sql").read_text())
     printed = capsys.readouterr().out
     assert re.search(r"│ +2079 │ +0\.939 │ +0\.976 │", printed)
+
+
+@pytest.mark.parametrize("name", results.RUNS)
+def test_results_page_has_the_scores_of_today(name):
+    path = results.RUNS[name][0]
+    if not path.exists():
+        pytest.skip(f"needs ../shared/data/{path.name}, which is not here")
+    assert f"## {name}\n\n{results.section(name)}" in results.PAGE.read_text(), "run: python scripts/results.py --write"

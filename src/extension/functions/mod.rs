@@ -5,6 +5,7 @@ mod dpc_cluster;
 mod knn_graph;
 mod knn_methods;
 mod ndde;
+mod scores;
 mod tpdi;
 mod transition_matrix;
 mod version;
@@ -113,5 +114,6 @@ impl Stage {
 pub fn register(extension: &Extension) -> Result<()> {
     STAGES.iter().try_for_each(|stage| stage.register(extension))?;
     knn_methods::register(extension)?;
+    scores::register(extension)?;
     version::register(extension)
 }

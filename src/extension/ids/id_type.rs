@@ -12,6 +12,7 @@ use duckdb_neo::vector::{Unknown, Vector, VectorElement, VectorReader};
 
 use super::super::binder;
 use super::column::{IdColumn, Keys};
+use super::equality;
 
 /// The types, as `typeof` names them, that need no sort key from DuckDB.
 pub const NATIVE_TYPES: [&str; 22] = [
@@ -67,7 +68,7 @@ impl Storage {
     }
 }
 
-fn storage(id: LogicalTypeID) -> Storage {
+pub(super) fn storage(id: LogicalTypeID) -> Storage {
     use LogicalTypeID as Id;
     match id {
         Id::TinyInt => Storage::I8,
@@ -185,7 +186,7 @@ pub(super) fn wide_number(bytes: &[u8], signed: bool) -> [u64; 2] {
 }
 
 /// Intervals compare by their length, with months of 30 days of 24 hours.
-fn interval_key([months_days, micros]: [u64; 2]) -> [u8; 16] {
+pub(super) fn interval_key([months_days, micros]: [u64; 2]) -> [u8; 16] {
     let (months, days) = (months_days as u32 as i32, (months_days >> 32) as u32 as i32);
     let days = i128::from(months) * 30 + i128::from(days);
     let length = days * 86_400_000_000 + i128::from(micros as i64);
@@ -206,13 +207,11 @@ fn bit_key(bytes: &[u8]) -> Vec<u8> {
     digits.skip(unused).collect()
 }
 
-impl IdType {
-    /// Call `each` with every row's key, `None` for NULL. `sort_keys` is DuckDB's key of each row,
-    /// where the type has none of our own.
-    pub fn read(
-        &self,
+impl Storage {
+    /// Call `each` with every row's key, `None` for NULL.
+    pub(super) fn read(
+        self,
         ids: &Vector<'_, Unknown>,
-        sort_keys: &Vector<'_, Unknown>,
         mut each: impl FnMut(usize, Option<Key<'_>>) -> Result<()>,
     ) -> Result<()> {
         macro_rules! numbers {
@@ -222,32 +221,47 @@ impl IdType {
             };
         }
         let signed = |id: i64| id as u64 ^ SIGN;
-        match self.storage {
-            Storage::I8 => numbers!(i8, |id| signed(i64::from(id))),
-            Storage::I16 => numbers!(i16, |id| signed(i64::from(id))),
-            Storage::I32 => numbers!(i32, |id| signed(i64::from(id))),
-            Storage::I64 => numbers!(i64, signed),
-            Storage::U8 => numbers!(u8, u64::from),
-            Storage::U16 => numbers!(u16, u64::from),
-            Storage::U32 => numbers!(u32, u64::from),
-            Storage::U64 => numbers!(u64, std::convert::identity),
-            Storage::I128 | Storage::U128 => {
-                let signed = self.storage == Storage::I128;
+        match self {
+            Self::I8 => numbers!(i8, |id| signed(i64::from(id))),
+            Self::I16 => numbers!(i16, |id| signed(i64::from(id))),
+            Self::I32 => numbers!(i32, |id| signed(i64::from(id))),
+            Self::I64 => numbers!(i64, signed),
+            Self::U8 => numbers!(u8, u64::from),
+            Self::U16 => numbers!(u16, u64::from),
+            Self::U32 => numbers!(u32, u64::from),
+            Self::U64 => numbers!(u64, std::convert::identity),
+            Self::I128 | Self::U128 => {
+                let signed = self == Self::I128;
                 (ids.cast_ref::<Stored<[u64; 2]>>()?.reader()?.iter().enumerate()).try_for_each(|(row, id)| match id {
                     Some(id) => each(row, Some(Key::Bytes(&wide_bytes(id, signed)))),
                     None => each(row, None),
                 })
             }
-            Storage::Text => (ids.cast_ref::<String>()?.reader()?.iter().enumerate())
+            Self::Text => (ids.cast_ref::<String>()?.reader()?.iter().enumerate())
                 .try_for_each(|(row, id)| each(row, id.map(|id| Key::Bytes(id.as_bytes())))),
-            Storage::Blob => (ids.cast_ref::<BlobValue>()?.reader()?.iter().enumerate())
+            Self::Blob => (ids.cast_ref::<BlobValue>()?.reader()?.iter().enumerate())
                 .try_for_each(|(row, id)| each(row, id.map(Key::Bytes))),
-            Storage::Interval => (ids.cast_ref::<Stored<[u64; 2]>>()?.reader()?.iter().enumerate())
+            Self::Interval => (ids.cast_ref::<Stored<[u64; 2]>>()?.reader()?.iter().enumerate())
                 .try_for_each(|(row, id)| each(row, id.map(interval_key).as_ref().map(|key| Key::Bytes(key)))),
-            Storage::TimeTz => (ids.cast_ref::<Stored<u64>>()?.reader()?.iter().enumerate())
+            Self::TimeTz => (ids.cast_ref::<Stored<u64>>()?.reader()?.iter().enumerate())
                 .try_for_each(|(row, id)| each(row, id.map(time_tz_key).as_ref().map(|key| Key::Bytes(key)))),
-            Storage::Bit => (ids.cast_ref::<BitValue>()?.reader()?.iter().enumerate())
+            Self::Bit => (ids.cast_ref::<BitValue>()?.reader()?.iter().enumerate())
                 .try_for_each(|(row, id)| each(row, id.map(bit_key).as_ref().map(|key| Key::Bytes(key)))),
+            Self::Other => equality::read_slow(ids, each),
+        }
+    }
+}
+
+impl IdType {
+    /// Call `each` with every row's key, `None` for NULL. `sort_keys` is DuckDB's key of each row,
+    /// where the type has none of our own.
+    pub fn read(
+        &self,
+        ids: &Vector<'_, Unknown>,
+        sort_keys: &Vector<'_, Unknown>,
+        mut each: impl FnMut(usize, Option<Key<'_>>) -> Result<()>,
+    ) -> Result<()> {
+        match self.storage {
             Storage::Other => {
                 // DuckDB gives a short key as a number, whose bytes it is.
                 if sort_keys.logical_type().id()? == LogicalTypeID::BigInt {
@@ -262,6 +276,7 @@ impl IdType {
                     .enumerate()
                     .try_for_each(|(row, key)| each(row, key.filter(|_| !is_null(ids, row)).map(Key::Bytes)))
             }
+            storage => storage.read(ids, each),
         }
     }
 

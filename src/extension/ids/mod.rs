@@ -3,11 +3,14 @@
 //! Types of at most eight bytes are kept as a number that orders as the type does; wider numbers,
 //! text and blobs as bytes that do. Of every other type the values are kept, beside bytes that
 //! order as they do: DuckDB's own sort key, but where DuckDB itself orders by something else.
+//! Where values are only to be told apart, digests of them are enough ([`read_distinct`]).
 
 mod column;
+mod equality;
 mod give_back;
 mod id_type;
 
 pub use column::{IdColumn, Ids, Interner};
+pub use equality::{Digest, Distinct, read_distinct};
 pub use give_back::{register, result_type};
 pub use id_type::{IdType, NATIVE_TYPES};
