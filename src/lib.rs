@@ -14,6 +14,9 @@
 //! dpc          parents, peaks, clusters
 //! ```
 //!
+//! [`sweep`] gives the figures of many tau at once, [`summary`] those of each cluster, and
+//! [`suggest`] the clusters to look at.
+//!
 //! The core counts points by row number, 0..N. Points come from Arrow arrays
 //! ([`Embeddings::from_arrow`]) or slices, edges from record batches
 //! ([`sparse::from_record_batches`]) or slices. [`cluster()`] is the whole run. Work runs in the
@@ -31,6 +34,9 @@ pub mod ndde;
 pub mod row;
 pub mod similarity;
 pub mod sparse;
+pub mod suggest;
+pub mod summary;
+pub mod sweep;
 pub mod tpdi;
 pub mod transition;
 
