@@ -16,7 +16,7 @@ use duckdb_neo::value::Value;
 use duckdb_neo::vector::{Unknown, Vector};
 
 use super::super::columns::check_clusters;
-use super::super::plan::TYPE_NAME;
+use super::super::plan::{Plan, TYPE_NAME};
 use super::super::sql::{Columns, Relation, identifier, literal};
 use super::super::{defect, guarded, invalid};
 use super::cluster_summary::CLUSTERS;
@@ -116,9 +116,15 @@ impl ScalarCallbacks for ClustersSql {
 
 fn text(function: &str, argument: &str, what: &str, value: Value) -> Result<String> {
     let logical_type = value.logical_type()?;
-    let is_text = logical_type.id()? == LogicalTypeID::Varchar && logical_type.name()? != TYPE_NAME;
-    let text = if is_text { value.get::<String>()? } else { None };
-    text.ok_or_else(|| invalid(format!("{function}: {argument} must be {what}, got {value}")))
+    let text = if logical_type.id()? == LogicalTypeID::Varchar { value.get::<String>()? } else { None };
+    match text {
+        Some(plan) if logical_type.name()? == TYPE_NAME => {
+            let stage = Plan::from_json(&plan)?;
+            Err(invalid(format!("{function}: {argument} must be {what}, not {}(...)", stage.name())))
+        }
+        Some(text) if !text.is_empty() => Ok(text),
+        _ => Err(invalid(format!("{function}: {argument} must be {what}, got {value}"))),
+    }
 }
 
 fn clusters_sql(function: &str, clusters: &str, id: &str) -> String {
