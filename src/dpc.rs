@@ -50,21 +50,20 @@ pub fn check_tau(tau: f64) -> Result<()> {
     Err(Error::Parameter { name: "tau", range: "between 0 and 1".into(), value: tau.to_string() })
 }
 
-/// Cluster by density and distance. `tau` is between 0 and 1: a point joins its candidate parent
-/// if their distance is below it.
-///
-/// A point j is above i if its density is higher, or equal and j the smaller row. The candidate
-/// parent is the nearest stored edge i -> j with j above i; of equally near ones that of the
-/// higher density, then of the smaller row.
+/// Candidate parent of each point, and the distance to it.
+pub type Candidates = Vec<Option<(u32, f64)>>;
+
+/// The candidate parent of each point, which does not depend on tau: the nearest stored edge
+/// i -> j with j above i; of equally near ones that of the higher density, then of the smaller row.
+/// A point j is above i if its density is higher, or equal and j the smaller row.
 ///
 /// # Errors
-/// If tau is out of range, a density or distance is negative or not finite, or the run is stopped.
-pub fn dpc(density: Vec<f64>, distances: &Matrix, tau: f64, monitor: &Monitor) -> Result<Clustering> {
-    check_tau(tau)?;
+/// If a density or distance is negative or not finite, or the run is stopped.
+pub fn candidates(density: &[f64], distances: &Matrix, monitor: &Monitor) -> Result<Candidates> {
     if let Some(row) = density.iter().position(|d| !(*d >= 0.0 && d.is_finite())) {
         return Err(Error::point(row, PointProblem::Density(density[row])));
     }
-    let candidates: Vec<Option<(u32, f64)>> = (0..density.len())
+    (0..density.len())
         .into_par_iter()
         .with_min_len(1024)
         .map(|i| {
@@ -77,15 +76,25 @@ pub fn dpc(density: Vec<f64>, distances: &Matrix, tau: f64, monitor: &Monitor) -
                     return Err(Error::edge(i, j, EdgeProblem::Value { name, value: distance, range }));
                 }
                 let nearer = best.is_none_or(|(other, least)| {
-                    distance < least || distance == least && above(&density, j as usize, other as usize)
+                    distance < least || distance == least && above(density, j as usize, other as usize)
                 });
-                if nearer && above(&density, j as usize, i) {
+                if nearer && above(density, j as usize, i) {
                     best = Some((j, distance));
                 }
             }
             Ok(best)
         })
-        .collect::<Result<_>>()?;
+        .collect()
+}
+
+/// Cluster by density and distance. `tau` is between 0 and 1: a point joins its candidate parent
+/// (see [`candidates`]) if their distance is below it.
+///
+/// # Errors
+/// If tau is out of range, and as [`candidates`].
+pub fn dpc(density: Vec<f64>, distances: &Matrix, tau: f64, monitor: &Monitor) -> Result<Clustering> {
+    check_tau(tau)?;
+    let candidates = candidates(&density, distances, monitor)?;
     let parent: Vec<u32> = (candidates.iter().enumerate())
         .map(|(i, candidate)| match candidate {
             Some((j, distance)) if *distance < tau => *j,

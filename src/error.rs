@@ -80,6 +80,14 @@ pub enum PointProblem {
     RowSum(f64),
     /// A density that is NaN, infinite or negative.
     Density(f64),
+    /// The parents do not lead to a peak.
+    Circle,
+    /// The parent is no point.
+    NoParent,
+    /// A point of a cluster without an embedding.
+    NoEmbedding,
+    /// A point of a cluster without a density.
+    NoDensity,
 }
 
 impl PointProblem {
@@ -104,6 +112,12 @@ impl PointProblem {
             }
             Self::Density(density) => {
                 format!("the density of id {id} is {density}; a density is a finite number of at least 0")
+            }
+            Self::Circle => format!("the parents of id {id} lead back to it; clusters are made by dpc_cluster(...)"),
+            Self::NoParent => format!("the parent of id {id} has no row of its own; give whole clusters"),
+            Self::NoEmbedding => format!("id {id} has no row in source; every point of a cluster needs an embedding"),
+            Self::NoDensity => {
+                format!("id {id} has no density; every point of a cluster needs a row in the density relation")
             }
         }
     }

@@ -16,6 +16,9 @@
 //! scores       agreement with labels, where there are some
 //! ```
 //!
+//! [`sweep`] gives the figures of many tau at once, [`summary`] those of each cluster, and
+//! [`suggest`] the clusters to look at.
+//!
 //! The core counts points by row number, 0..N. Points come from Arrow arrays
 //! ([`Embeddings::from_arrow`]) or slices, edges from record batches
 //! ([`sparse::from_record_batches`]) or slices. [`cluster()`] is the whole run. Work runs in the
@@ -34,6 +37,9 @@ pub mod row;
 pub mod scores;
 pub mod similarity;
 pub mod sparse;
+pub mod suggest;
+pub mod summary;
+pub mod sweep;
 pub mod tpdi;
 pub mod transition;
 

@@ -27,7 +27,7 @@ pub fn from_edges(n: usize, src: &[u32], dst: &[u32], values: &[f64], monitor: &
     let mut edges = vec![(0u32, 0.0f64); src.len()];
     for ((&src, &dst), &value) in src.iter().zip(dst).zip(values) {
         let place = &mut next[src as usize];
-        if *place % ROWS == 0 {
+        if place.is_multiple_of(ROWS) {
             monitor.check()?;
         }
         edges[*place] = (dst, value);

@@ -5,7 +5,8 @@ use density_peaks::ndde::{NddeOptions, ndde};
 use density_peaks::scores::Contingency;
 use density_peaks::similarity::Kernel;
 use density_peaks::sparse::{Matrix, from_edges};
-use density_peaks::{ClusterOptions, Embeddings, Monitor, cluster, dpc, tpdi, transition};
+use density_peaks::sweep::{Score, sweep};
+use density_peaks::{ClusterOptions, Clustering, Embeddings, Monitor, cluster, dpc, tpdi, transition};
 use proptest::prelude::*;
 
 /// Up to 60 points of 1 to 5 dimensions, none of them zero, many of them equal.
@@ -87,7 +88,80 @@ fn scores_by_definition(points: &[(u64, Option<u64>)]) -> [Option<f64>; 8] {
     ]
 }
 
+/// Pairwise and BCubed scores from their definitions, pair by pair.
+fn scores_by_pairs(clustering: &Clustering, labels: &[Option<u32>]) -> [Score; 2] {
+    let labelled: Vec<usize> = (0..labels.len()).filter(|&i| labels[i].is_some()).collect();
+    let cluster = |i: usize, j: usize| clustering.cluster[i] == clustering.cluster[j];
+    let label = |i: usize, j: usize| labels[i] == labels[j];
+    let ratio = |part: f64, whole: f64| (whole > 0.0).then(|| part / whole);
+    let (mut shared, mut clusters, mut truths, mut precision, mut recall) = (0.0, 0.0, 0.0, 0.0, 0.0);
+    for &i in &labelled {
+        let count = |of: &dyn Fn(usize) -> bool| labelled.iter().filter(|&&j| of(j)).count() as f64;
+        let both = count(&|j| cluster(i, j) && label(i, j));
+        let (in_cluster, in_label) = (count(&|j| cluster(i, j)), count(&|j| label(i, j)));
+        shared += both - 1.0;
+        clusters += in_cluster - 1.0;
+        truths += in_label - 1.0;
+        precision += both / in_cluster;
+        recall += both / in_label;
+    }
+    let n = labelled.len() as f64;
+    let f = |precision: f64, recall: f64| ratio(2.0 * precision * recall, precision + recall);
+    let bcubed = (ratio(precision, n), ratio(recall, n));
+    [
+        Score {
+            precision: ratio(shared, clusters),
+            recall: ratio(shared, truths),
+            f: ratio(2.0 * shared, clusters + truths),
+        },
+        Score { precision: bcubed.0, recall: bcubed.1, f: bcubed.0.zip(bcubed.1).and_then(|(p, r)| f(p, r)) },
+    ]
+}
+
 proptest! {
+    #[test]
+    fn a_sweep_is_a_clustering_for_each_tau(
+        points in points(),
+        k in 1usize..12,
+        mut taus in prop::collection::vec(0.0f64..=1.0, 1..8),
+        labels in prop::collection::vec(prop::option::of(0u32..6), 60),
+        coarse in any::<bool>(),
+    ) {
+        let p = transition_of(&points, k, Kernel::Exp { sigma: 0.1 });
+        let mut density = ndde(&p, &NddeOptions::default(), &Monitor::new()).unwrap();
+        let mut d = tpdi::tpdi(&p, &Monitor::new()).unwrap();
+        if coarse {
+            // So that distances are equal, to each other and to a tau.
+            density.iter_mut().for_each(|density| *density = density.round());
+            d.data_mut().iter_mut().for_each(|distance| *distance = (*distance * 8.0).round() / 8.0);
+            taus.iter_mut().for_each(|tau| *tau = (*tau * 8.0).round() / 8.0);
+        }
+        let labels = &labels[..points.len()];
+        let candidates = dpc::candidates(&density, &d, &Monitor::new()).unwrap();
+        let rows = sweep(&candidates, &taus, Some(labels), &Monitor::new()).unwrap();
+        let plain = sweep(&candidates, &taus, None, &Monitor::new()).unwrap();
+        prop_assert_eq!(rows.len(), taus.len());
+        for ((row, plain), &tau) in rows.iter().zip(&plain).zip(&taus) {
+            let clustering = dpc::dpc(density.clone(), &d, tau, &Monitor::new()).unwrap();
+            let mut sizes = vec![0; points.len()];
+            clustering.cluster.iter().for_each(|&cluster| sizes[cluster as usize] += 1);
+            prop_assert_eq!(row.tau, tau);
+            prop_assert_eq!(row.clusters, sizes.iter().filter(|&&size| size > 0).count());
+            prop_assert_eq!(row.singletons, sizes.iter().filter(|&&size| size == 1).count());
+            prop_assert_eq!(row.largest, sizes.iter().copied().max().unwrap_or(0));
+            prop_assert_eq!((plain.clusters, plain.singletons, plain.largest), (row.clusters, row.singletons, row.largest));
+            prop_assert!(plain.scores.is_none());
+            let scores = row.scores.as_ref().unwrap();
+            for (found, expected) in [scores.pairwise, scores.bcubed].into_iter().zip(scores_by_pairs(&clustering, labels)) {
+                let [found, expected] = [found, expected].map(|score| [score.precision, score.recall, score.f]);
+                for (found, expected) in found.into_iter().zip(expected) {
+                    prop_assert_eq!(found.is_some(), expected.is_some());
+                    prop_assert!((found.unwrap_or(0.0) - expected.unwrap_or(0.0)).abs() < 1e-12);
+                }
+            }
+        }
+    }
+
     #[test]
     fn scores_are_those_of_their_definitions(points in labelled()) {
         let (found, expected) = (scores(&count(&points)), scores_by_definition(&points));

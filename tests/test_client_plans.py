@@ -94,6 +94,8 @@ NESTED = "transition_matrix(knn_graph('faces', k := 5))"
 SOURCES = {
     "cluster_embeddings": ("cluster_embeddings('faces', k := 5)", "id", "cluster_id"),
     "knn_graph": ("knn_graph('faces', k := 4)", "src", "dst"),
+    "cluster_summary": ("cluster_summary('clusters', 'faces')", "cluster_id", "size"),
+    "explain_pair": ("explain_pair('clusters', 2, 700)", "step", "cluster_id"),
     "nested dpc_cluster": (f"dpc_cluster(ndde({NESTED}), tpdi({NESTED}))", "id", "cluster_id"),
 }
 SETTINGS = {
@@ -109,7 +111,9 @@ SETTINGS = {
 }
 
 # All stages under each setting that a user may have, and one under those that only forbid a plan.
-COMBINATIONS = {name: SOURCES if "thread" in name else ["nested dpc_cluster"] for name in SETTINGS}
+COMBINATIONS = {
+    name: SOURCES if "thread" in name else ["nested dpc_cluster", "explain_pair"] for name in SETTINGS
+}
 
 
 @pytest.fixture(scope="module")
@@ -120,8 +124,9 @@ def databases():
         con.execute(settings)
         create_points(con, points=POINTS)
         con.execute(f"""
-            CREATE TABLE meta AS SELECT i AS id, i AS src, i % 10 AS g, i % 7 AS cluster_id, i % 7 AS dst
+            CREATE TABLE meta AS SELECT i AS id, i AS src, i % 10 AS g, i % 7 AS cluster_id, i % 7 AS dst, i AS step, i % 7 AS size
             FROM range({POINTS}) t(i);
+            CREATE TABLE clusters AS FROM cluster_embeddings('faces', k := 5);
             CREATE TABLE tiny AS FROM meta WHERE id = 5;
             CREATE TABLE none AS FROM meta WHERE false;
         """)

@@ -205,3 +205,19 @@ def test_scores_on_real_data_are_the_known_ones(con, file, split, k, tau):
     con.execute((REFERENCE / "scores.sql").read_text())
     (scores,) = con.execute("SELECT pairwise_f, bcubed_f, clusters FROM scores").fetchall()
     assert scores == pytest.approx(FIGURES[file, split, k, tau], abs=5e-4)
+
+
+SWEPT = {(file, split, k) for file, split, k, _ in FIGURES}
+
+
+@pytest.mark.parametrize("file, split, k", sorted(SWEPT, key=str))
+def test_a_sweep_gives_the_known_scores_of_every_tau(con, file, split, k):
+    path = shared_file(f"{file}.parquet")
+    con.execute(f"CREATE TABLE faces AS FROM '{path}'" + (f" WHERE split = '{split}'" if split else ""))
+    rows = con.execute(f"""
+        WITH p AS MATERIALIZED (FROM transition_matrix(knn_graph('faces', k := {k})))
+        SELECT tau, pairwise_f, bcubed_f, clusters FROM tau_sweep(ndde('p'), tpdi('p'), taus := [0.7, 0.8], labels := 'faces')
+    """).fetchall()
+    for tau, *figures in rows:
+        assert figures == pytest.approx(FIGURES[file, split, k, tau], abs=5e-4)
+    assert len(rows) == 2

@@ -2,8 +2,9 @@
 
 use duckdb_neo::Result;
 
+use super::columns::Bound;
 use super::defect;
-use super::ids::{IdColumn, IdType, Interner};
+use super::ids::{IdColumn, Interner};
 use super::sql::Columns;
 use crate::embeddings::EmbeddingRows;
 
@@ -18,6 +19,19 @@ pub enum Collected {
         ids: IdColumn,
         values: Vec<f64>,
     },
+    /// Numbers of the interned labels, `None` for NULL.
+    Labels {
+        ids: IdColumn,
+        labels: Interner,
+        numbers: Vec<Option<u32>>,
+    },
+    /// A delta of NULL is NaN.
+    Clusters {
+        ids: IdColumn,
+        parents: IdColumn,
+        clusters: Vec<i64>,
+        deltas: Vec<f64>,
+    },
     /// Ends are numbers of the interned ids.
     Edges {
         ids: Interner,
@@ -28,12 +42,24 @@ pub enum Collected {
 }
 
 impl Collected {
-    pub fn new(columns: &Columns, id_type: &IdType) -> Self {
+    pub fn new(columns: &Columns, bound: &Bound) -> Self {
+        let id_type = &bound.id;
         match columns {
             Columns::Points { precision, .. } => {
                 Self::Points { ids: IdColumn::new(id_type), rows: EmbeddingRows::new(*precision) }
             }
             Columns::Densities => Self::Densities { ids: IdColumn::new(id_type), values: Vec::new() },
+            Columns::Labels { .. } => Self::Labels {
+                ids: IdColumn::new(id_type),
+                labels: Interner::new(bound.label.as_ref().unwrap_or(id_type)),
+                numbers: vec![],
+            },
+            Columns::Clusters { .. } => Self::Clusters {
+                ids: IdColumn::new(id_type),
+                parents: IdColumn::new(id_type),
+                clusters: vec![],
+                deltas: vec![],
+            },
             Columns::Edges(_) | Columns::Probabilities | Columns::Distances => {
                 Self::Edges { ids: Interner::new(id_type), src: vec![], dst: vec![], values: vec![] }
             }
@@ -43,6 +69,8 @@ impl Collected {
     pub fn len(&self) -> usize {
         match self {
             Self::Points { rows, .. } => rows.len(),
+            Self::Labels { numbers, .. } => numbers.len(),
+            Self::Clusters { clusters, .. } => clusters.len(),
             Self::Densities { values, .. } | Self::Edges { values, .. } => values.len(),
         }
     }
@@ -56,6 +84,28 @@ impl Collected {
             (Self::Densities { ids, values }, Self::Densities { ids: more_ids, values: mut more }) => {
                 ids.append(more_ids);
                 values.append(&mut more);
+            }
+            (
+                Self::Labels { ids, labels, numbers },
+                Self::Labels { ids: more_ids, labels: more_labels, numbers: more },
+            ) => {
+                ids.append(more_ids);
+                let new = labels.absorb(more_labels)?;
+                numbers.extend(more.into_iter().map(|number| number.map(|number| new[number as usize])));
+            }
+            (
+                Self::Clusters { ids, parents, clusters, deltas },
+                Self::Clusters {
+                    ids: more_ids,
+                    parents: more_parents,
+                    clusters: mut more_clusters,
+                    deltas: mut more_deltas,
+                },
+            ) => {
+                ids.append(more_ids);
+                parents.append(more_parents);
+                clusters.append(&mut more_clusters);
+                deltas.append(&mut more_deltas);
             }
             (
                 Self::Edges { ids, src, dst, values },

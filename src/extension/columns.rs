@@ -25,6 +25,8 @@ pub struct Bound {
     pub id_column: String,
     /// Whether edges carry a similarity to use, not a distance.
     pub similarity: bool,
+    /// The type of labels, where the relation has them.
+    pub label: Option<IdType>,
 }
 
 /// A relation's columns, and how to complain of them.
@@ -33,7 +35,23 @@ struct Fields<'a> {
     fields: Vec<(String, LogicalType)>,
 }
 
-impl Fields<'_> {
+/// Check a stored clustering, given as a row of its relation at this place of the arguments, where
+/// no stage reads it.
+pub fn check_clusters(relation: &Relation, arguments: &BindArguments<'_>, row: usize) -> Result<()> {
+    let fields = Fields::of_row(relation, arguments, row)?;
+    fields.check()?;
+    fields.number("density")
+}
+
+impl<'a> Fields<'a> {
+    fn of_row(relation: &'a Relation, arguments: &BindArguments<'_>, row: usize) -> Result<Self> {
+        let fields = arguments.logical_type(row)?.get_params()?.into_iter();
+        let fields = fields.filter_map(|(name, field)| {
+            field.get::<LogicalType>().transpose().map(|field| field.map(|field| (name, field)))
+        });
+        Ok(Self { relation, fields: fields.collect::<Result<_>>()? })
+    }
+
     fn find(&self, name: &str) -> Option<&LogicalType> {
         self.fields.iter().find(|field| field.0.eq_ignore_ascii_case(name)).map(|field| &field.1)
     }
@@ -57,6 +75,8 @@ impl Fields<'_> {
             Columns::Probabilities => "a transition matrix is made by transition_matrix(...)",
             Columns::Distances => "distances are made by tpdi(...)",
             Columns::Densities => "densities are made by ndde(...)",
+            Columns::Labels { .. } => "",
+            Columns::Clusters { .. } => "clusters are made by dpc_cluster(...) or cluster_embeddings(...)",
         }
     }
 
@@ -102,9 +122,21 @@ impl Fields<'_> {
         )))
     }
 
+    /// The type of the ids of clusters.
+    fn clusters(&self, id: &str) -> Result<IdType> {
+        let point = self.id(id, "name the column of ids with id := '...'")?;
+        let parent = self.get("parent_id", "")?;
+        if parent.to_text()? != point.text {
+            return Err(self.wrong_type("parent_id", parent, &format!("{}, as \"{id}\" is", point.text))?);
+        }
+        self.number("cluster_id")?;
+        self.number("delta")?;
+        Ok(point)
+    }
+
     fn check(&self) -> Result<Bound> {
         let id_column = match &self.relation.columns {
-            Columns::Points { id, .. } => id.clone(),
+            Columns::Points { id, .. } | Columns::Labels { id, .. } | Columns::Clusters { id } => id.clone(),
             Columns::Densities => "id".into(),
             _ => "src".into(),
         };
@@ -129,9 +161,15 @@ impl Fields<'_> {
                 self.number("distance")?;
                 (id, false)
             }
+            Columns::Labels { id, .. } => (self.id(id, "name the column of ids with id := '...'")?, false),
+            Columns::Clusters { id } => (self.clusters(id)?, false),
             Columns::Edges(kernel) => (self.ends()?, self.edge_value(*kernel)?),
         };
-        Ok(Bound { id, id_column, similarity })
+        let label = match &self.relation.columns {
+            Columns::Labels { label, .. } => Some(self.id(label, "name the column of labels with label := '...'")?),
+            _ => None,
+        };
+        Ok(Bound { id, id_column, similarity, label })
     }
 
     /// Whether to use the similarity of an edge: where it is given, but for the kernel 'exp'.
@@ -183,12 +221,7 @@ impl ScalarBindCallbacks for CheckColumns {
         guarded(|| {
             let slot = Slot::of(&arguments)?;
             let at = relation_number(&arguments, slot.relations.len())?;
-            let fields = arguments.logical_type(2)?.get_params()?.into_iter();
-            let fields = fields.filter_map(|(name, field)| {
-                field.get::<LogicalType>().transpose().map(|field| field.map(|field| (name, field)))
-            });
-            let fields = Fields { relation: &slot.relations[at], fields: fields.collect::<Result<_>>()? };
-            let bound = fields.check()?;
+            let bound = Fields::of_row(&slot.relations[at], &arguments, 2)?.check()?;
             check_same_id_type(&slot, at, &bound)?;
             let _ = slot.bound[at].set(bound);
             Ok(())

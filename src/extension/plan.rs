@@ -8,7 +8,7 @@ use duckdb_neo::extension::Extension;
 use duckdb_neo::logical_type::{LogicalType, LogicalTypeID};
 use duckdb_neo::scalar::{ScalarCallbacks, ScalarFunctionBuilder};
 use duckdb_neo::signature::{FunctionParameter, SignatureBuilder};
-use duckdb_neo::types::{Any, DuckDBType};
+use duckdb_neo::types::{Any, DuckDBType, List};
 use duckdb_neo::value::Value;
 use duckdb_neo::vector::{Unknown, Vector};
 use duckdb_neo::{Result, data_chunk::VectorCollection, enums::FunctionProperty};
@@ -31,6 +31,11 @@ pub enum Plan {
     Ndde(Ndde),
     Tpdi(Tpdi),
     DpcCluster(DpcCluster),
+    TauSweep(TauSweep),
+    DecisionGraph(DecisionGraph),
+    ClusterSummary(ClusterSummary),
+    SuggestMerges(SuggestMerges),
+    SuggestSplits(SuggestSplits),
 }
 
 /// What a stage reads: the relation of this name, or the result of another stage.
@@ -103,6 +108,49 @@ pub struct DpcCluster {
     pub id: String,
 }
 
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TauSweep {
+    pub density: Input,
+    pub distance: Input,
+    pub taus: Vec<f64>,
+    /// Always a relation.
+    pub labels: Option<Input>,
+    pub label: String,
+    pub id: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct DecisionGraph {
+    pub density: Input,
+    pub distance: Input,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ClusterSummary {
+    /// Both always relations.
+    pub clusters: Input,
+    pub source: Input,
+    pub id: String,
+    pub embedding: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SuggestMerges {
+    /// Always a relation.
+    pub clusters: Input,
+    pub density: Input,
+    pub distance: Input,
+    pub id: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SuggestSplits {
+    /// Always a relation.
+    pub clusters: Input,
+    pub min_size: usize,
+    pub id: String,
+}
+
 /// The kernel as the user names it.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -146,6 +194,11 @@ impl Plan {
             Self::Ndde(_) => "ndde",
             Self::Tpdi(_) => "tpdi",
             Self::DpcCluster(_) => "dpc_cluster",
+            Self::TauSweep(_) => "tau_sweep",
+            Self::DecisionGraph(_) => "decision_graph",
+            Self::ClusterSummary(_) => "cluster_summary",
+            Self::SuggestMerges(_) => "suggest_merges",
+            Self::SuggestSplits(_) => "suggest_splits",
         }
     }
 
@@ -157,6 +210,11 @@ impl Plan {
             Self::Ndde(stage) => vec![&stage.transition],
             Self::Tpdi(stage) => vec![&stage.transition],
             Self::DpcCluster(stage) => vec![&stage.density, &stage.distance],
+            Self::TauSweep(stage) => [&stage.density, &stage.distance].into_iter().chain(&stage.labels).collect(),
+            Self::DecisionGraph(stage) => vec![&stage.density, &stage.distance],
+            Self::ClusterSummary(stage) => vec![&stage.clusters, &stage.source],
+            Self::SuggestMerges(stage) => vec![&stage.clusters, &stage.density, &stage.distance],
+            Self::SuggestSplits(stage) => vec![&stage.clusters],
         }
     }
 
@@ -221,8 +279,13 @@ impl Arguments<'_> {
         Ok(column)
     }
 
+    /// The name of a relation.
+    pub fn relation(&self, name: &str) -> Result<String> {
+        self.optional_relation(name)?.ok_or_else(|| self.error(format!("{name} must not be NULL")))
+    }
+
     /// The name of a relation; `None` for NULL.
-    pub fn relation(&self, name: &str) -> Result<Option<String>> {
+    pub fn optional_relation(&self, name: &str) -> Result<Option<String>> {
         let value = self.value(name)?;
         let what = "the name of a relation with one row a point";
         if value.is_null()? {
@@ -251,6 +314,22 @@ impl Arguments<'_> {
         };
         let number = number.map(|value| value.get::<f64>()).transpose()?.flatten();
         number.ok_or_else(|| self.must_be(name, "a number", value))
+    }
+
+    /// A list of numbers, at least one.
+    pub fn numbers(&self, name: &str) -> Result<Vec<f64>> {
+        let value = self.required(name)?;
+        let numbers = match value.logical_type()?.id()? {
+            LogicalTypeID::List | LogicalTypeID::Array => {
+                value.cast(self.context, &List::<f64>::logical_type(self.context)?).ok()
+            }
+            _ => None,
+        };
+        let numbers = numbers.map(|value| value.get::<List<f64>>()).transpose()?.flatten();
+        let numbers = numbers.and_then(|list| list.0.into_iter().collect::<Option<Vec<f64>>>());
+        numbers
+            .filter(|list| !list.is_empty())
+            .ok_or_else(|| self.must_be(name, "a list of numbers, at least one", value))
     }
 
     /// A whole number of at least `least`, and at most what 32 bits hold.

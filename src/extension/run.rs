@@ -1,7 +1,12 @@
 //! A plan carried out on collected relations, with the stages of the core. What two stages share
 //! is computed once.
 
+mod clusters;
+mod peaks;
+
 use std::sync::Arc;
+
+pub use clusters::{MergeRow, SplitRow, SummaryRow};
 
 use super::collect::Collected;
 use super::ids::{IdColumn, Ids};
@@ -9,14 +14,15 @@ use super::job::Failure;
 use super::memory::{Limits, bytes_text};
 use super::plan::{Input, KernelName, KnnGraph, Ndde, Plan, TransitionMatrix};
 use super::sql::Relation;
-use crate::dpc::{self, Clustering};
+use crate::dpc::{self, Candidates, Clustering};
 use crate::embeddings::{Embeddings, Precision};
-use crate::error::{EdgeProblem, Error, PointProblem};
+use crate::error::{Error, PointProblem};
 use crate::knn::{self, ABSENT, Points};
 use crate::monitor::Monitor;
 use crate::ndde::{NddeOptions, ndde};
 use crate::similarity::Kernel;
 use crate::sparse::{self, Matrix};
+use crate::sweep::TauRow;
 use crate::{tpdi, transition};
 
 type Result<T, E = Failure> = std::result::Result<T, E>;
@@ -37,10 +43,24 @@ pub struct Rows {
 
 /// A result that is not yet rows.
 pub enum Table {
-    Graph { graph: Arc<knn::KnnGraph>, starts: Vec<usize> },
+    Graph {
+        graph: Arc<knn::KnnGraph>,
+        starts: Vec<usize>,
+    },
     Edges(Arc<Matrix>),
     Densities(Vec<f64>),
     Clusters(Clustering),
+    Sweep(Vec<TauRow>),
+    Summary(Vec<SummaryRow>),
+    Merges(Vec<MergeRow>),
+    Splits(Vec<SplitRow>),
+    /// Rows of the points in `order`.
+    Decision {
+        order: Vec<u32>,
+        density: Vec<f64>,
+        delta: Vec<f64>,
+        candidates: Candidates,
+    },
 }
 
 impl Table {
@@ -50,6 +70,11 @@ impl Table {
             Self::Edges(matrix) => matrix.nnz(),
             Self::Densities(densities) => densities.len(),
             Self::Clusters(clustering) => clustering.len(),
+            Self::Sweep(rows) => rows.len(),
+            Self::Decision { order, .. } => order.len(),
+            Self::Summary(rows) => rows.len(),
+            Self::Merges(rows) => rows.len(),
+            Self::Splits(rows) => rows.len(),
         }
     }
 }
@@ -99,7 +124,7 @@ struct Edges {
 }
 
 impl Edges {
-    fn failed(&self) -> impl Fn(Error) -> Failure {
+    fn failed(&self) -> impl Fn(Error) -> Failure + use<> {
         failed(&self.label, &self.ids)
     }
 }
@@ -148,31 +173,19 @@ impl Run<'_> {
                 (vec![edges.ids], Table::Edges(edges.matrix))
             }
             Plan::DpcCluster(stage) => {
-                let (density, ids) = match &stage.density {
-                    Input::Stage(inner) => match &**inner {
-                        Plan::Ndde(ndde) => self.densities(ndde, inner)?,
-                        other => unreachable!("{} was refused as a density", other.name()),
-                    },
-                    Input::Relation(_) => self.given_densities(&read_by(plan, 0))?,
-                };
-                let distances = match &stage.distance {
-                    Input::Stage(inner) => match &**inner {
-                        Plan::Tpdi(tpdi) => self.distances(&tpdi.transition, inner, Some((&density, &ids)))?,
-                        other => unreachable!("{} was refused as a distance", other.name()),
-                    },
-                    Input::Relation(_) => self.given_edges(&read_by(plan, 1))?,
-                };
-                let distances = align(distances, &ids)?;
-                let densities = match &stage.density {
-                    Input::Relation(_) => read_by(plan, 0).label(),
-                    Input::Stage(_) => plan.name().into(),
-                };
-                let clustering = dpc::dpc(density, &distances.matrix, stage.tau, self.monitor).map_err(|error| {
-                    let of_a_density = matches!(error, Error::Point { .. });
-                    failed(if of_a_density { &densities } else { &distances.label }, &ids)(error)
-                })?;
-                (vec![ids], Table::Clusters(clustering))
+                let peaks = self.peaks(plan, (&stage.density, 0), (&stage.distance, 1))?;
+                let (ids, failed) = (peaks.ids(), peaks.failed());
+                let clustering = dpc::dpc(peaks.density, &peaks.distances.matrix, stage.tau, self.monitor);
+                (vec![ids], Table::Clusters(clustering.map_err(failed)?))
             }
+            Plan::TauSweep(stage) => (vec![], self.sweep(plan, stage)?),
+            Plan::DecisionGraph(stage) => {
+                let peaks = self.peaks(plan, (&stage.density, 0), (&stage.distance, 1))?;
+                (vec![peaks.ids()], peaks.decision_graph(self.monitor)?)
+            }
+            Plan::ClusterSummary(_) => self.summary(plan)?,
+            Plan::SuggestMerges(stage) => self.merges(plan, stage)?,
+            Plan::SuggestSplits(stage) => self.splits(plan, stage)?,
         };
         Ok(Output { ids, table })
     }
@@ -253,6 +266,14 @@ impl Run<'_> {
         }
     }
 
+    fn collected_points(&mut self, relation: &Relation) -> Result<(Arc<Ids>, Embeddings)> {
+        let Collected::Points { ids, rows } = self.take(relation) else { unreachable!("points were collected") };
+        let (ids, order) = unique(ids, &relation.label())?;
+        let in_order = |mut embeddings: Embeddings| embeddings.permute(&order, self.monitor).map(|()| embeddings);
+        let embeddings = rows.finish(self.monitor).and_then(in_order).map_err(failed(&relation.label(), &ids))?;
+        Ok((ids, embeddings))
+    }
+
     /// The points of a relation in order of their ids, for a graph.
     fn points(&mut self, relation: &Relation, stage: &KnnGraph) -> Result<(Arc<Ids>, Embeddings)> {
         let kept = self.points.iter().position(|kept| kept.0.same(relation));
@@ -261,15 +282,7 @@ impl Run<'_> {
                 let (_, ids, embeddings) = self.points.swap_remove(kept);
                 (ids, embeddings)
             }
-            None => {
-                let Collected::Points { ids, rows } = self.take(relation) else {
-                    unreachable!("points were collected")
-                };
-                let (ids, order) = unique(ids, &relation.label())?;
-                let mut embeddings = rows.finish(self.monitor).map_err(failed(&relation.label(), &ids))?;
-                embeddings.permute(&order, self.monitor).map_err(failed(&relation.label(), &ids))?;
-                (ids, embeddings)
-            }
+            None => self.collected_points(relation)?,
         };
         // Another graph of the same points may follow, under another metric.
         let reads = |graph: &KnnGraph| {
@@ -379,14 +392,6 @@ impl Run<'_> {
         Ok(Edges { matrix: Arc::new(matrix.map_err(edges.failed())?), ..edges })
     }
 
-    fn given_densities(&mut self, relation: &Relation) -> Result<(Vec<f64>, Arc<Ids>)> {
-        let Collected::Densities { ids, values } = self.take(relation) else {
-            unreachable!("densities were collected")
-        };
-        let (ids, order) = unique(ids, &relation.label())?;
-        Ok((order.iter().map(|&at| values[at as usize]).collect(), ids))
-    }
-
     fn given_edges(&mut self, relation: &Relation) -> Result<Edges> {
         if let Some(asked) = self.readers.iter().position(|reader| reader.same(relation)) {
             self.readers.swap_remove(asked);
@@ -459,27 +464,4 @@ fn unique(ids: IdColumn, label: &str) -> Result<(Arc<Ids>, Vec<u32>)> {
         Some(row) => Err(failed(label, &ids)(Error::point(row, PointProblem::DuplicateId))),
         None => Ok((ids, order)),
     }
-}
-
-/// The same edges, numbered by the ids of the densities.
-fn align(edges: Edges, ids: &Arc<Ids>) -> Result<Edges> {
-    if Arc::ptr_eq(&edges.ids, ids) {
-        return Ok(edges);
-    }
-    let numbers = edges.ids.numbers_in(ids);
-    let (mut lengths, mut columns) = (vec![0; ids.len()], Vec::with_capacity(edges.matrix.nnz()));
-    for (row, neighbors) in edges.matrix.outer_iterator().enumerate() {
-        for &neighbor in neighbors.indices() {
-            let (Some(src), Some(dst)) = (numbers[row], numbers[neighbor as usize]) else {
-                let problem = EdgeProblem::NoDensity { dst: numbers[row].is_some() };
-                return Err(failed("dpc_cluster", &edges.ids)(Error::edge(row, neighbor, problem)));
-            };
-            // Both are in order of the ids, so rows and columns stay in order.
-            lengths[src as usize] += 1;
-            columns.push(dst);
-        }
-    }
-    let starts = sparse::starts(ids.len(), |row| lengths[row]);
-    let matrix = sparse::matrix(ids.len(), starts, columns, edges.matrix.data().to_vec());
-    Ok(Edges { matrix: Arc::new(matrix), ids: ids.clone(), ..edges })
 }

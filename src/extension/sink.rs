@@ -142,15 +142,15 @@ impl AggregateCallbacks for Sink {
                 let state = std::mem::take(&mut *lock(state));
                 if state.null_ids > 0 {
                     let what = match target.relation().columns {
-                        Columns::Points { .. } | Columns::Densities => "id",
-                        _ => "src or dst",
+                        Columns::Edges(_) | Columns::Probabilities | Columns::Distances => "src or dst",
+                        _ => "id",
                     };
                     return Err(target.error(match state.null_ids {
                         1 => format!("1 row has a NULL {what}; leave it out"),
                         rows => format!("{rows} rows have a NULL {what}; leave them out"),
                     }));
                 }
-                let empty = || Ok(Collected::new(&target.relation().columns, &target.bound()?.id));
+                let empty = || Ok(Collected::new(&target.relation().columns, target.bound()?));
                 let rows = state.rows.map_or_else(empty, Ok)?;
                 writer.set(offset + at, Some(rows.len() as i64))?;
                 target.slot.fill(target.at, rows)?;
@@ -175,7 +175,7 @@ fn flatten(mut vector: Vector<'_, Unknown>) -> Result<()> {
 fn collect(target: &Target, vectors: &VectorCollection, state: &mut State) -> Result<()> {
     let bound = target.bound()?;
     let State { rows, null_ids } = state;
-    let rows = rows.get_or_insert_with(|| Collected::new(&target.relation().columns, &bound.id));
+    let rows = rows.get_or_insert_with(|| Collected::new(&target.relation().columns, bound));
     let column = |at: usize| vectors.get_untyped_vector_at(FIRST + at);
     match rows {
         Collected::Points { ids, rows } => {
@@ -218,6 +218,41 @@ fn collect(target: &Target, vectors: &VectorCollection, state: &mut State) -> Re
                 ids.push(&bound.id, key, column(0)?, row)
             })
         }
+        Collected::Labels { ids, labels, numbers } => {
+            let label_type = bound.label.as_ref().ok_or_else(|| defect("labels without a type"))?;
+            let of_rows = ends(label_type, labels, column(2)?, column(3)?)?;
+            bound.id.read(column(0)?, column(1)?, |row, key| {
+                let Some(key) = key else {
+                    *null_ids += 1;
+                    return Ok(());
+                };
+                numbers.push(of_rows[row]);
+                ids.push(&bound.id, key, column(0)?, row)
+            })
+        }
+        Collected::Clusters { ids, parents, clusters, deltas } => {
+            target.slot.reserve(target.at, 16 * vectors.row_count()? as u64)?;
+            let null = |name: &str, row: usize| {
+                let id = column(0)?.get_value_slow(row)?;
+                Err(target.error(format!("the {name} of id {id} is NULL; leave the row out")))
+            };
+            bound.id.read(column(2)?, column(3)?, |row, key| match key {
+                Some(key) => parents.push(&bound.id, key, column(2)?, row),
+                None => null("parent_id", row),
+            })?;
+            let of_rows = column(4)?.cast_ref::<i64>()?.reader()?;
+            let row_deltas = column(5)?.cast_ref::<f64>()?.reader()?;
+            bound.id.read(column(0)?, column(1)?, |row, key| {
+                let Some(key) = key else {
+                    *null_ids += 1;
+                    return Ok(());
+                };
+                let Some(&cluster) = of_rows.get(row)? else { return null("cluster_id", row) };
+                clusters.push(cluster);
+                deltas.push(row_deltas.get(row)?.copied().unwrap_or(f64::NAN));
+                ids.push(&bound.id, key, column(0)?, row)
+            })
+        }
         Collected::Edges { ids, src, dst, values } => {
             target.slot.reserve(target.at, 16 * vectors.row_count()? as u64)?;
             let (name, at) = match target.relation().columns {
@@ -246,7 +281,7 @@ fn collect(target: &Target, vectors: &VectorCollection, state: &mut State) -> Re
     }
 }
 
-/// The numbers of one end of each edge, `None` for NULL.
+/// The numbers of one end of each edge, or of the labels, `None` for NULL.
 fn ends(
     id_type: &IdType,
     interner: &mut Interner,

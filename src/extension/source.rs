@@ -25,6 +25,7 @@ use super::run::{Output, Table};
 use super::slot::{Slot, lock};
 use super::sql::{Column, columns, relations};
 use super::{defect, functions, guarded};
+use crate::sweep::Scores;
 
 /// Rows of one chunk.
 const CHUNK: usize = 2048;
@@ -183,7 +184,8 @@ impl TablePartitioningCallbacks for Source {
 fn value_type(name: &str, plan: &Plan, context: &Context) -> Result<LogicalType> {
     match (name, plan) {
         ("rank", _) => i32::logical_type(context),
-        ("cluster_id", _) => i64::logical_type(context),
+        ("cluster_id" | "other_cluster_id" | "clusters" | "singletons" | "largest", _) => i64::logical_type(context),
+        ("size" | "other_size" | "size_below" | "size_above", _) => i64::logical_type(context),
         ("is_peak", _) => bool::logical_type(context),
         ("distance", Plan::KnnGraph(_)) => f32::logical_type(context),
         _ => f64::logical_type(context),
@@ -257,6 +259,63 @@ fn emit(table: &Table, rows: Range<usize>, mut output: DataChunkRef<'_>) -> Resu
             write::<f64>(output, 3, clusters.delta[rows.clone()].iter().copied())?;
             write::<f64>(output, 4, clusters.density[rows.clone()].iter().map(|&density| Some(density)))?;
             write::<bool>(output, 5, rows.map(|row| Some(clusters.is_peak(row))))
+        }
+        Table::Sweep(sweep) => {
+            let scored = sweep.iter().any(|row| row.scores.is_some());
+            let rows = &sweep[rows];
+            write::<f64>(output, 0, rows.iter().map(|row| Some(row.tau)))?;
+            write::<i64>(output, 1, rows.iter().map(|row| Some(row.clusters as i64)))?;
+            write::<i64>(output, 2, rows.iter().map(|row| Some(row.singletons as i64)))?;
+            write::<i64>(output, 3, rows.iter().map(|row| Some(row.largest as i64)))?;
+            if !scored {
+                return Ok(());
+            }
+            let scores: [fn(&Scores) -> Option<f64>; 6] = [
+                |scores| scores.pairwise.precision,
+                |scores| scores.pairwise.recall,
+                |scores| scores.pairwise.f,
+                |scores| scores.bcubed.precision,
+                |scores| scores.bcubed.recall,
+                |scores| scores.bcubed.f,
+            ];
+            (4..).zip(scores).try_for_each(|(column, score)| {
+                write::<f64>(output, column, rows.iter().map(|row| row.scores.as_ref().and_then(score)))
+            })
+        }
+        Table::Summary(table) => {
+            let rows = &table[rows];
+            write::<i64>(output, 0, rows.iter().map(|row| Some(row.cluster)))?;
+            write::<i64>(output, 1, rows.iter().map(|row| Some(row.summary.size as i64)))?;
+            write::<u32>(output, 2, rows.iter().map(|row| Some(row.summary.medoid)))?;
+            write::<u32>(output, 3, rows.iter().map(|row| row.peak))?;
+            write::<f64>(output, 4, rows.iter().map(|row| Some(row.summary.mean_distance)))?;
+            write::<f64>(output, 5, rows.iter().map(|row| row.summary.cohesion))
+        }
+        Table::Merges(table) => {
+            let rows = &table[rows];
+            write::<i64>(output, 0, rows.iter().map(|row| Some(row.cluster)))?;
+            write::<i64>(output, 1, rows.iter().map(|row| Some(row.other)))?;
+            write::<f64>(output, 2, rows.iter().map(|row| Some(row.merge.delta)))?;
+            write::<u32>(output, 3, rows.iter().map(|row| Some(row.merge.peak)))?;
+            write::<u32>(output, 4, rows.iter().map(|row| Some(row.merge.candidate)))?;
+            write::<i64>(output, 5, rows.iter().map(|row| Some(row.size as i64)))?;
+            write::<i64>(output, 6, rows.iter().map(|row| Some(row.other_size as i64)))
+        }
+        Table::Splits(table) => {
+            let rows = &table[rows];
+            write::<i64>(output, 0, rows.iter().map(|row| Some(row.cluster)))?;
+            write::<f64>(output, 1, rows.iter().map(|row| Some(row.split.delta)))?;
+            write::<u32>(output, 2, rows.iter().map(|row| Some(row.split.point)))?;
+            write::<u32>(output, 3, rows.iter().map(|row| Some(row.split.parent)))?;
+            write::<i64>(output, 4, rows.iter().map(|row| Some(row.split.below as i64)))?;
+            write::<i64>(output, 5, rows.iter().map(|row| Some(row.split.rest as i64)))
+        }
+        Table::Decision { order, density, delta, candidates } => {
+            let rows = &order[rows];
+            write::<u32>(output, 0, rows.iter().map(|&row| Some(row)))?;
+            write::<f64>(output, 1, rows.iter().map(|&row| Some(density[row as usize])))?;
+            write::<f64>(output, 2, rows.iter().map(|&row| Some(delta[row as usize])))?;
+            write::<u32>(output, 3, rows.iter().map(|&row| candidates[row as usize].map(|(candidate, _)| candidate)))
         }
     }
 }

@@ -11,7 +11,7 @@
 //!
 //! The sinks make one row, so they are the build side and run first; the source claims to be huge,
 //! to stay on the probe side. The materialized CTE is the fence: without it the optimizer may
-//! join two sources of one statement before a sink has run. Rows without an id are ticks.
+//! join two sources of one statement before a sink has run. Rows without a first column are ticks.
 
 use duckdb_neo::Result;
 use duckdb_neo::connection::Context;
@@ -24,7 +24,7 @@ use duckdb_neo::types::DuckDBType;
 use duckdb_neo::vector::{Unknown, Vector};
 
 use super::ids::NATIVE_TYPES;
-use super::plan::{Input, KernelName, KnnGraph, Plan};
+use super::plan::{ClusterSummary, Input, KernelName, KnnGraph, Plan, TauSweep};
 use super::slot::new_token;
 use super::{functions, guarded, plan};
 use crate::embeddings::Precision;
@@ -52,6 +52,10 @@ pub enum Columns {
     Distances,
     /// `id`, `density`.
     Densities,
+    /// Named by the arguments `id` and `label`.
+    Labels { id: String, label: String },
+    /// Named by the argument `id`, and `cluster_id`, `parent_id`, `delta`.
+    Clusters { id: String },
 }
 
 impl Relation {
@@ -91,9 +95,26 @@ impl Relation {
         Some(match plan {
             Plan::TransitionMatrix(stage) => Self::new(plan, "graph", name, Columns::Edges(stage.kernel)),
             Plan::Ndde(_) | Plan::Tpdi(_) => Self::new(plan, "transition", name, Columns::Probabilities),
-            Plan::DpcCluster(_) if at == 0 => Self::new(plan, "density", name, Columns::Densities),
-
-            Plan::DpcCluster(_) => Self::new(plan, "distance", name, Columns::Distances),
+            Plan::TauSweep(TauSweep { id, label, .. }) if at == 2 => {
+                Self::new(plan, "labels", name, Columns::Labels { id: id.clone(), label: label.clone() })
+            }
+            Plan::DpcCluster(_) | Plan::TauSweep(_) | Plan::DecisionGraph(_) => match at {
+                0 => Self::new(plan, "density", name, Columns::Densities),
+                _ => Self::new(plan, "distance", name, Columns::Distances),
+            },
+            Plan::ClusterSummary(stage) => {
+                let ClusterSummary { id, embedding, .. } = stage.clone();
+                match at {
+                    0 => Self::new(plan, "clusters", name, Columns::Clusters { id }),
+                    _ => Self::new(plan, "source", name, Columns::Points { id, embedding, precision: Precision::F32 }),
+                }
+            }
+            Plan::SuggestMerges(stage) => match at {
+                0 => Self::new(plan, "clusters", name, Columns::Clusters { id: stage.id.clone() }),
+                1 => Self::new(plan, "density", name, Columns::Densities),
+                _ => Self::new(plan, "distance", name, Columns::Distances),
+            },
+            Plan::SuggestSplits(stage) => Self::new(plan, "clusters", name, Columns::Clusters { id: stage.id.clone() }),
             Plan::KnnGraph(_) => return None,
         })
     }
@@ -132,7 +153,10 @@ pub enum Column {
     Value(&'static str),
 }
 
-/// The columns of a plan's result.
+const SCORES: [&str; 6] =
+    ["pairwise_precision", "pairwise_recall", "pairwise_f", "bcubed_precision", "bcubed_recall", "bcubed_f"];
+
+/// The columns of a plan's result; a row whose first is NULL is a tick.
 pub fn columns(plan: &Plan) -> Vec<Column> {
     use Column::{Id, Value};
     let id = |name: &str| Id(name.into(), 0);
@@ -149,14 +173,33 @@ pub fn columns(plan: &Plan) -> Vec<Column> {
             let ids = [id(&stage.id), Value("cluster_id"), id("parent_id")];
             ids.into_iter().chain(values).collect()
         }
+        Plan::TauSweep(stage) => {
+            let scores: &[&str] = if stage.labels.is_some() { &SCORES } else { &[] };
+            ["tau", "clusters", "singletons", "largest"].iter().chain(scores).map(|name| Value(name)).collect()
+        }
+        Plan::ClusterSummary(_) => {
+            let ids = [Value("cluster_id"), Value("size"), id("medoid_id"), id("peak_id")];
+            ids.into_iter().chain(["mean_distance", "cohesion"].map(Value)).collect()
+        }
+        Plan::SuggestMerges(_) => {
+            let values = ["cluster_id", "other_cluster_id", "delta"].map(Value);
+            let sizes = ["size", "other_size"].map(Value);
+            values.into_iter().chain([id("peak_id"), id("candidate_id")]).chain(sizes).collect()
+        }
+        Plan::SuggestSplits(_) => {
+            let sizes = ["size_below", "size_above"].map(Value);
+            let link = [Value("cluster_id"), Value("delta"), id("id"), id("parent_id")];
+            link.into_iter().chain(sizes).collect()
+        }
+        Plan::DecisionGraph(_) => vec![id("id"), Value("density"), Value("delta"), id("candidate_id")],
     }
 }
 
-fn identifier(name: &str) -> String {
+pub fn identifier(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
 
-fn literal(text: &str) -> String {
+pub fn literal(text: &str) -> String {
     format!("'{}'", text.replace('\'', "''"))
 }
 
@@ -183,6 +226,14 @@ fn sink(token: u64, at: usize, relation: &Relation) -> String {
         Columns::Densities => {
             (format!("{}, density::DOUBLE", id_arguments("id")), format!("SELECT {checked}, id, density {from}"))
         }
+        Columns::Labels { id, label } => (
+            format!("{}, {}", id_arguments("id"), id_arguments("label")),
+            format!("SELECT {checked}, {} AS id, {} AS label {from}", identifier(id), identifier(label)),
+        ),
+        Columns::Clusters { id } => (
+            format!("{}, {}, cluster_id::BIGINT, delta::DOUBLE", id_arguments("id"), id_arguments("parent_id")),
+            format!("SELECT {checked}, {} AS id, parent_id, cluster_id, delta {from}", identifier(id)),
+        ),
         Columns::Probabilities => (
             format!("{}, {}, probability::DOUBLE", id_arguments("src"), id_arguments("dst")),
             format!("SELECT {checked}, src, dst, probability {from}"),
@@ -222,7 +273,10 @@ pub fn sql(plan: &Plan) -> String {
             Column::Value(name) => format!("s.{name}"),
         })
         .collect();
-    let Column::Id(first, _) = &columns[0] else { unreachable!("every result begins with an id") };
+    let first = match &columns[0] {
+        Column::Id(name, _) => name.as_str(),
+        Column::Value(name) => name,
+    };
     let relations = relations(plan);
     let sinks: Vec<String> =
         relations.iter().enumerate().map(|(at, r)| format!("({}) i{at}", sink(token, at, r))).collect();

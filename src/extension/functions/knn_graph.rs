@@ -92,8 +92,8 @@ pub fn plan(arguments: &Arguments<'_>, caller: Option<&str>) -> Result<Plan> {
         arguments.choice("precision", &[("f32", Precision::F32), ("f16", Precision::F16), ("i8", Precision::I8)])?;
     let graph = KnnGraph {
         function: caller.unwrap_or(STAGE.name).into(),
-        source: arguments.relation("source")?.ok_or_else(|| arguments.error("source must not be NULL"))?,
-        queries: if caller.is_none() { arguments.relation("queries")? } else { None },
+        source: arguments.relation("source")?,
+        queries: if caller.is_none() { arguments.optional_relation("queries")? } else { None },
         id: arguments.column("id")?,
         embedding: arguments.column("embedding")?,
         k: arguments.count("k", 1)?,

@@ -1,11 +1,17 @@
 //! The functions that users call, one file each.
 
 mod cluster_embeddings;
+mod cluster_summary;
+mod decision_graph;
 mod dpc_cluster;
+mod explain_pair;
 mod knn_graph;
 mod knn_methods;
 mod ndde;
 mod scores;
+mod suggest_merges;
+mod suggest_splits;
+mod tau_sweep;
 mod tpdi;
 mod transition_matrix;
 mod version;
@@ -14,7 +20,7 @@ use duckdb_neo::Result;
 use duckdb_neo::extension::Extension;
 use duckdb_neo::macro_function::{MacroBody, MacroFunctionBuilder};
 use duckdb_neo::signature::{FunctionDocumentationBuilder, FunctionParameter, SignatureBuilder};
-use duckdb_neo::types::{Any, DuckDBType};
+use duckdb_neo::types::{Any, DuckDBType, List};
 
 use super::plan::{Arguments, Plan};
 
@@ -47,16 +53,22 @@ pub enum Default {
     Integer(i32),
     Number(f64),
     Text(&'static str),
+    Numbers(&'static [f64]),
 }
 
 /// All stages.
-pub static STAGES: [&Stage; 6] = [
+pub static STAGES: [&Stage; 11] = [
     &knn_graph::STAGE,
     &transition_matrix::STAGE,
     &ndde::STAGE,
     &tpdi::STAGE,
     &dpc_cluster::STAGE,
     &cluster_embeddings::STAGE,
+    &tau_sweep::STAGE,
+    &decision_graph::STAGE,
+    &cluster_summary::STAGE,
+    &suggest_merges::STAGE,
+    &suggest_splits::STAGE,
 ];
 
 /// Documentation of a function that only the SQL of a stage calls.
@@ -66,7 +78,15 @@ pub fn internal(description: &str) -> FunctionDocumentationBuilder {
         .add_category("density_peaks_internal")
 }
 
-impl Stage {
+/// What a function's documentation and signature are made of.
+struct Documented {
+    description: &'static str,
+    parameters: &'static [Parameter],
+    returns: &'static str,
+    examples: &'static [&'static str],
+}
+
+impl Documented {
     fn description(&self, form: &str) -> String {
         let parameters = self.parameters.iter().map(|parameter| {
             let default = match parameter.default {
@@ -75,6 +95,7 @@ impl Stage {
                 Default::Integer(value) => format!(" (default {value})"),
                 Default::Number(value) => format!(" (default {value})"),
                 Default::Text(value) => format!(" (default '{value}')"),
+                Default::Numbers(values) => format!(" (default {values:?})"),
             };
             format!("\n{}{default}: {}", parameter.name, parameter.description)
         });
@@ -90,24 +111,37 @@ impl Stage {
                 Default::Integer(value) => any.default_value(value),
                 Default::Number(value) => any.default_value(value),
                 Default::Text(value) => any.default_value(value.to_owned()),
+                Default::Numbers(values) => any.default_value(List(values.iter().copied().map(Some).collect())),
             }))
         })?;
         Ok(signature.documentation(docs.add_category("density_peaks")))
     }
 
+    /// Of the table macro.
+    fn table_signature(&self, extension: &Extension) -> Result<SignatureBuilder> {
+        let docs = FunctionDocumentationBuilder::new().description(self.description(self.returns));
+        self.signature(extension, self.examples.iter().fold(docs, |docs, example| docs.add_example("", *example)))
+    }
+}
+
+impl Stage {
+    fn documented(&self) -> Documented {
+        let Self { description, parameters, returns, examples, .. } = *self;
+        Documented { description, parameters, returns, examples }
+    }
+
     fn register(&self, extension: &Extension) -> Result<()> {
+        let documented = self.documented();
         let names: Vec<&str> = self.parameters.iter().map(|parameter| parameter.name).collect();
         let plan = format!("density_peaks_plan('{}', {})", self.name, names.join(", "));
         if let Some(example) = self.nested_example {
             let form = "As an argument of another stage it is computed when that one is.";
-            let docs = FunctionDocumentationBuilder::new().description(self.description(form));
-            let signature = self.signature(extension, docs.add_example("", example))?;
+            let docs = FunctionDocumentationBuilder::new().description(documented.description(form));
+            let signature = documented.signature(extension, docs.add_example("", example))?;
             MacroFunctionBuilder::new(self.name, signature, MacroBody::Scalar(plan.clone())).register(extension)?;
         }
-        let docs = FunctionDocumentationBuilder::new().description(self.description(self.returns));
-        let docs = self.examples.iter().fold(docs, |docs, example| docs.add_example("", *example));
         let body = MacroBody::Table(format!("FROM query(density_peaks_sql({plan}))"));
-        MacroFunctionBuilder::new(self.name, self.signature(extension, docs)?, body).register(extension)
+        MacroFunctionBuilder::new(self.name, documented.table_signature(extension)?, body).register(extension)
     }
 }
 
@@ -115,5 +149,6 @@ pub fn register(extension: &Extension) -> Result<()> {
     STAGES.iter().try_for_each(|stage| stage.register(extension))?;
     knn_methods::register(extension)?;
     scores::register(extension)?;
+    explain_pair::register(extension)?;
     version::register(extension)
 }

@@ -168,7 +168,12 @@ impl Ids {
 
     /// For each of these ids its number among the others, if it is there.
     pub fn numbers_in(&self, others: &Ids) -> Vec<Option<u32>> {
-        (0..self.len()).into_par_iter().map(|at| others.find(self.column.key(at)).map(|number| number as u32)).collect()
+        others.numbers_of(&self.column)
+    }
+
+    /// The number of each id of a column, if it is there.
+    pub fn numbers_of(&self, column: &IdColumn) -> Vec<Option<u32>> {
+        (0..column.len()).into_par_iter().map(|at| self.find(column.key(at)).map(|number| number as u32)).collect()
     }
 }
 

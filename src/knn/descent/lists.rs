@@ -239,7 +239,7 @@ impl Admirers {
             if is_sampled(point, known) {
                 let at = known.point() as usize;
                 let place = starts[at] + lengths[at].fetch_add(1, Relaxed) as usize;
-                entries[place].store(point << 1 | known.entry() % 2, Relaxed);
+                entries[place].store((point << 1) | (known.entry() % 2), Relaxed);
             }
         })?;
         Ok(Self { starts, entries })
