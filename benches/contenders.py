@@ -168,13 +168,17 @@ def pynndescent(task):
     return work, without_self
 
 
-def our_clusters(task):
-    con, _ = database(task)
+def our_clusters(method: str) -> Callable:
+    def prepare(task):
+        con, _ = database(task)
+        clusters = f"cluster_embeddings('faces', k := {task.k}, method := '{method}')"
 
-    def result(_):
-        return con.sql("SELECT cluster_id FROM c ORDER BY id").fetchnumpy()["cluster_id"]
+        def result(_):
+            return con.sql("SELECT cluster_id FROM c ORDER BY id").fetchnumpy()["cluster_id"]
 
-    return lambda: con.execute(f"CREATE TABLE c AS FROM cluster_embeddings('faces', k := {task.k})"), result
+        return lambda: con.execute(f"CREATE TABLE c AS FROM {clusters}"), result
+
+    return prepare
 
 
 def fast_hdbscan(task):
@@ -240,7 +244,8 @@ GRAPHS = {
     "pynndescent": Contender("pynndescent", pynndescent),
 }
 CLUSTERINGS = {
-    "clusters": Contender("density_peaks, cluster_embeddings", our_clusters),
+    "clusters": Contender("density_peaks, cluster_embeddings", our_clusters("exact")),
+    "clusters-nn_descent": Contender("density_peaks, cluster_embeddings by nn_descent", our_clusters("nn_descent")),
     "fast_hdbscan": Contender("fast_hdbscan, min_cluster_size 2", fast_hdbscan),
     "hdbscan": Contender("scikit-learn HDBSCAN, min_cluster_size 2", hdbscan, limit=20_000),
     "dbscan": Contender("scikit-learn DBSCAN, eps 1, min_samples 2", dbscan, limit=200_000),

@@ -8,6 +8,7 @@ use rayon::prelude::*;
 use crate::dpc::{Candidates, check_tau};
 use crate::error::Result;
 use crate::monitor::Monitor;
+use crate::scores::PrecisionRecall;
 
 /// The clustering at one tau, in figures.
 #[derive(Debug, Clone, PartialEq)]
@@ -28,20 +29,9 @@ pub struct TauRow {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Scores {
     /// Over the pairs of two points.
-    pub pairwise: Score,
+    pub pairwise: PrecisionRecall,
     /// Means over points, each its own companion (Bagga and Baldwin 1998).
-    pub bcubed: Score,
-}
-
-/// Precision, recall and their harmonic mean, each in [0, 1]; `None` where its divisor is 0.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Score {
-    /// Of what is together in clusters, the share that is together in labels.
-    pub precision: Option<f64>,
-    /// Of what is together in labels, the share that is together in clusters.
-    pub recall: Option<f64>,
-    /// Harmonic mean of the two.
-    pub f: Option<f64>,
+    pub bcubed: PrecisionRecall,
 }
 
 /// The clustering that [`dpc`](crate::dpc::dpc()) gives for each of `taus`, in figures, in their
@@ -223,7 +213,7 @@ impl Agreement {
         let ratio = |part: f64, whole: f64| (whole > 0.0).then(|| part / whole);
         let (shared, of_clusters, of_labels) =
             (self.shared_pairs as f64, self.cluster_pairs as f64, self.label_pairs as f64);
-        let pairwise = Score {
+        let pairwise = PrecisionRecall {
             precision: ratio(shared, of_clusters),
             recall: ratio(shared, of_labels),
             f: ratio(2.0 * shared, of_clusters + of_labels),
@@ -231,7 +221,7 @@ impl Agreement {
         let trees = self.members.iter().zip(&self.squares).filter(|(members, _)| **members > 0);
         let precision: f64 = trees.map(|(&members, &squares)| squares as f64 / f64::from(members)).sum();
         let recall: f64 = self.of_label.iter().map(|&(points, squares)| squares as f64 / f64::from(points)).sum();
-        let bcubed = Score {
+        let bcubed = PrecisionRecall {
             precision: ratio(precision, self.points as f64),
             recall: ratio(recall, self.points as f64),
             f: ratio(2.0 * precision * recall, self.points as f64 * (precision + recall)),

@@ -2,10 +2,10 @@
 
 use density_peaks::knn::{KnnOptions, Method, Metric, Points, knn_graph};
 use density_peaks::ndde::{NddeOptions, ndde};
-use density_peaks::scores::Contingency;
+use density_peaks::scores::{Contingency, PrecisionRecall};
 use density_peaks::similarity::Kernel;
 use density_peaks::sparse::{Matrix, from_edges};
-use density_peaks::sweep::{Score, sweep};
+use density_peaks::sweep::sweep;
 use density_peaks::{ClusterOptions, Clustering, Embeddings, Monitor, cluster, dpc, tpdi, transition};
 use proptest::prelude::*;
 
@@ -89,7 +89,7 @@ fn scores_by_definition(points: &[(u64, Option<u64>)]) -> [Option<f64>; 8] {
 }
 
 /// Pairwise and BCubed scores from their definitions, pair by pair.
-fn scores_by_pairs(clustering: &Clustering, labels: &[Option<u32>]) -> [Score; 2] {
+fn scores_by_pairs(clustering: &Clustering, labels: &[Option<u32>]) -> [PrecisionRecall; 2] {
     let labelled: Vec<usize> = (0..labels.len()).filter(|&i| labels[i].is_some()).collect();
     let cluster = |i: usize, j: usize| clustering.cluster[i] == clustering.cluster[j];
     let label = |i: usize, j: usize| labels[i] == labels[j];
@@ -109,12 +109,12 @@ fn scores_by_pairs(clustering: &Clustering, labels: &[Option<u32>]) -> [Score; 2
     let f = |precision: f64, recall: f64| ratio(2.0 * precision * recall, precision + recall);
     let bcubed = (ratio(precision, n), ratio(recall, n));
     [
-        Score {
+        PrecisionRecall {
             precision: ratio(shared, clusters),
             recall: ratio(shared, truths),
             f: ratio(2.0 * shared, clusters + truths),
         },
-        Score { precision: bcubed.0, recall: bcubed.1, f: bcubed.0.zip(bcubed.1).and_then(|(p, r)| f(p, r)) },
+        PrecisionRecall { precision: bcubed.0, recall: bcubed.1, f: bcubed.0.zip(bcubed.1).and_then(|(p, r)| f(p, r)) },
     ]
 }
 

@@ -36,7 +36,7 @@ const LARGEST: usize = 16_000;
 const CELLS_AT_ONCE: usize = 8;
 
 /// Points in a batch of introductions, and of those that one thread makes one after another.
-const BATCH: usize = 1 << 15;
+const BATCH: usize = 1 << 13;
 const UNIT: usize = 64;
 
 /// Finds of a point's introductions, about.
