@@ -200,7 +200,8 @@ impl Wanted {
         columns: &Packed<C>,
     ) {
         let square = f64::from(scale.step).powi(2);
-        let loose = |sum: i32, slack: f64| ((f64::from(sum) - slack) / square).floor() as i32;
+        // One less, for what this arithmetic itself may be off.
+        let loose = |sum: i32, slack: f64| ((f64::from(sum) - slack) / square).floor() as i32 - 1;
         let of_row = |((&sum, &slack), own): ((&i32, &f64), &i32)| loose(sum, slack) + own;
         let of_column = |(&sum, &slack): (&i32, &f64)| loose(sum, slack);
         let with_rows = |sums| std::iter::zip(sums, &rows.slacks).zip(&rows.sums).map(of_row);
