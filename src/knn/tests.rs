@@ -58,7 +58,7 @@ fn graph_of(points: Embeddings, metric: Metric, options: &KnnOptions) -> Result<
 #[test]
 fn the_exact_graph_is_the_brute_force_graph_ties_included() {
     // Several blocks, the last of them not full.
-    for (n, dim) in [(2600, 3), (700, 33), (5, 2)] {
+    for (n, dim) in [(2600, 3), (1200, 130), (700, 33), (5, 2)] {
         for metric in [Metric::Cosine, Metric::Ip, Metric::L2sq] {
             for precision in Precision::ALL {
                 let points =
