@@ -33,6 +33,10 @@ const FIRST: usize = 48;
 /// Places for candidates beyond `k`; when they are full, a row drops all that cannot win.
 const SPARE: usize = 48;
 
+/// Candidates that are allocated at once: so many that the allocator gives them back to the system when
+/// they are dropped, before the next stages need memory.
+const PART: usize = 8 << 20;
+
 /// Peak bytes of the candidates.
 pub(super) fn memory(queries: usize, k: usize) -> u64 {
     queries as u64 * (k + SPARE) as u64 * size_of::<Candidate>() as u64
@@ -106,12 +110,15 @@ impl Pass<'_> {
         graph: &mut KnnGraph,
         monitor: &Monitor,
     ) -> Result<Vec<u32>> {
-        let blocks: Vec<Mutex<Block>> = (rows.par_chunks(self.block))
-            .map(|rows| {
-                monitor.check()?;
-                Ok(Mutex::new(Block::new(rows, self, guess)))
-            })
+        let places = self.k + SPARE;
+        let of_part = (PART / (self.block * places)).max(1) * self.block;
+        let mut parts: Vec<Vec<Candidate>> = (rows.par_chunks(of_part))
+            .map(|rows| monitor.check().map(|()| vec![Candidate::ABSENT; rows.len() * places]))
             .collect::<Result<_>>()?;
+        let candidates = parts.iter_mut().flat_map(|part| part.chunks_mut(self.block * places));
+        let blocks: Vec<Mutex<Block>> = (rows.chunks(self.block).zip(candidates))
+            .map(|(rows, candidates)| Mutex::new(Block::new(rows, candidates, self, guess)))
+            .collect();
         let columns: Vec<Columns> = (self.columns.chunks(self.block).zip(self.offsets.chunks(self.block)))
             .map(|(rows, offsets)| Columns { rows, offsets })
             .collect();
@@ -267,12 +274,12 @@ struct Block<'a> {
     offsets: Vec<i32>,
     margins: Vec<f32>,
     lengths: Vec<usize>,
-    candidates: Vec<Candidate>,
+    candidates: &'a mut [Candidate],
     missed: Vec<u32>,
 }
 
 impl<'a> Block<'a> {
-    fn new(rows: &'a [u32], pass: &Pass, guess: bool) -> Self {
+    fn new(rows: &'a [u32], candidates: &'a mut [Candidate], pass: &Pass, guess: bool) -> Self {
         let squared_lengths = || rows.iter().map(|&row| pass.search.queries().squared_length(row));
         Self {
             rows,
@@ -285,7 +292,7 @@ impl<'a> Block<'a> {
             offsets: squared_lengths().map(|squared_length| pass.scale.offset(squared_length)).collect(),
             margins: squared_lengths().map(|squared_length| pass.scale.margin(squared_length)).collect(),
             lengths: vec![0; rows.len()],
-            candidates: vec![Candidate::ABSENT; rows.len() * (pass.k + SPARE)],
+            candidates,
             missed: Vec::new(),
         }
     }
