@@ -15,7 +15,7 @@ use super::ids::IdType;
 use super::plan::KernelName;
 use super::slot::Slot;
 use super::sql::{Columns, Relation};
-use super::{binder, defect, functions, guarded};
+use super::{binder, defect, functions, guarded, repeat};
 
 /// What was found of a relation's columns.
 #[derive(Debug)]
@@ -206,13 +206,7 @@ impl ScalarCallbacks for CheckColumns {
         vectors: &mut VectorCollection,
         output: Vector<'_, Unknown>,
     ) -> Result<()> {
-        guarded(|| {
-            let mut output = output.cast::<bool>()?;
-            let rows = vectors.row_count()?;
-            output.set_size(rows)?;
-            let mut writer = output.writer()?;
-            (0..rows).try_for_each(|row| writer.set(row, Some(true)))
-        })
+        guarded(|| repeat::<bool>(vectors, output, true))
     }
 }
 

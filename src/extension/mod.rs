@@ -23,8 +23,10 @@ mod sql;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use duckdb_loadable_macros::duckdb_entrypoint_c_api_v2;
+use duckdb_neo::data_chunk::VectorCollection;
 use duckdb_neo::error::DuckDBError;
 use duckdb_neo::extension::Extension;
+use duckdb_neo::vector::{Unknown, Vector, WritableVectorElement};
 
 #[duckdb_entrypoint_c_api_v2(extension_name = "density_peaks", api_version = "v2.0.0")]
 fn load(extension: &Extension) -> Result<(), Box<dyn std::error::Error>> {
@@ -53,6 +55,22 @@ fn binder(message: impl Into<String>) -> duckdb_neo::Error {
 /// invalidate the whole database.
 fn defect(message: impl Into<String>) -> duckdb_neo::Error {
     duckdb_neo::Error::api_error(format!("density_peaks has a defect, please report it: {}", message.into()))
+}
+
+/// Write one value for every row.
+fn repeat<'a, T: WritableVectorElement>(
+    vectors: &VectorCollection,
+    output: Vector<'_, Unknown>,
+    value: T::Write<'a>,
+) -> duckdb_neo::Result<()>
+where
+    T::Write<'a>: Copy,
+{
+    let mut output = output.cast::<T>()?;
+    let rows = vectors.row_count()?;
+    output.set_size(rows)?;
+    let mut writer = output.writer()?;
+    (0..rows).try_for_each(|row| writer.set(row, Some(value)))
 }
 
 /// Run a callback; a panic becomes a plain error.

@@ -23,7 +23,7 @@ use super::memory::Limits;
 use super::plan::Plan;
 use super::run::Rows;
 use super::sql::{Columns, Relation};
-use super::{defect, functions, guarded, invalid};
+use super::{defect, functions, guarded, invalid, repeat};
 use crate::embeddings::Precision;
 
 static SLOTS: LazyLock<Mutex<HashMap<u64, Weak<Slot>>>> = LazyLock::new(Default::default);
@@ -156,12 +156,8 @@ impl ScalarCallbacks for LiveSlots {
         output: Vector<'_, Unknown>,
     ) -> Result<()> {
         guarded(|| {
-            let mut output = output.cast::<i64>()?;
             let live = lock(&SLOTS).values().filter(|slot| slot.strong_count() > 0).count();
-            let rows = vectors.row_count()?;
-            output.set_size(rows)?;
-            let mut writer = output.writer()?;
-            (0..rows).try_for_each(|row| writer.set(row, Some(live as i64)))
+            repeat::<i64>(vectors, output, live as i64)
         })
     }
 }

@@ -18,7 +18,7 @@ use duckdb_neo::vector::{Unknown, Vector};
 use super::super::columns::check_clusters;
 use super::super::plan::{Plan, TYPE_NAME};
 use super::super::sql::{Columns, Relation, identifier, literal};
-use super::super::{defect, guarded, invalid};
+use super::super::{defect, guarded, invalid, repeat};
 use super::cluster_summary::CLUSTERS;
 use super::suggest_merges::CLUSTERS_ID;
 use super::{Default, Documented, Parameter, internal};
@@ -153,13 +153,7 @@ impl ScalarCallbacks for CheckClusters {
         vectors: &mut VectorCollection,
         output: Vector<'_, Unknown>,
     ) -> Result<()> {
-        guarded(|| {
-            let mut output = output.cast::<bool>()?;
-            let rows = vectors.row_count()?;
-            output.set_size(rows)?;
-            let mut writer = output.writer()?;
-            (0..rows).try_for_each(|row| writer.set(row, Some(true)))
-        })
+        guarded(|| repeat::<bool>(vectors, output, true))
     }
 }
 

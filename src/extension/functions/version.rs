@@ -9,7 +9,7 @@ use duckdb_neo::signature::{FunctionDocumentationBuilder, SignatureBuilder};
 use duckdb_neo::types::DuckDBType;
 use duckdb_neo::vector::{Unknown, Vector};
 
-use super::super::guarded;
+use super::super::{guarded, repeat};
 
 struct Version;
 
@@ -25,13 +25,7 @@ impl ScalarCallbacks for Version {
         vectors: &mut VectorCollection,
         output: Vector<'_, Unknown>,
     ) -> Result<()> {
-        guarded(|| {
-            let mut output = output.cast::<String>()?;
-            let rows = vectors.row_count()?;
-            output.set_size(rows)?;
-            let mut writer = output.writer()?;
-            (0..rows).try_for_each(|row| writer.set(row, Some(env!("CARGO_PKG_VERSION"))))
-        })
+        guarded(|| repeat::<String>(vectors, output, env!("CARGO_PKG_VERSION")))
     }
 }
 
