@@ -15,7 +15,7 @@ use duckdb_neo::logical_type::LogicalType;
 use duckdb_neo::signature::{FunctionParameter, SignatureBuilder};
 use duckdb_neo::table_function::*;
 use duckdb_neo::types::DuckDBType;
-use duckdb_neo::vector::WritableVectorElement;
+use duckdb_neo::vector::{VectorElement, WritableVectorElement};
 use duckdb_neo::{Result, bind_arguments::BindArgument};
 
 use super::job::Job;
@@ -203,6 +203,22 @@ pub fn write<'a, T: WritableVectorElement>(
     values.enumerate().try_for_each(|(row, value)| writer.set(row, value))
 }
 
+/// Write a column without NULLs as a whole.
+fn copy<T>(output: &mut DataChunkRef<'_>, column: usize, values: &[T]) -> Result<()>
+where
+    T: Copy + for<'a> VectorElement<Internal<'a> = T>,
+{
+    let mut vector = output.get_vector_at_mut::<T>(column)?;
+    vector.set_size(values.len())?;
+    let mut writer = vector.writer()?;
+    let slots = writer.as_mut_ptr();
+    // SAFETY: the vector stores these values and was sized to hold them all, and they have no children.
+    unsafe {
+        slots.copy_from_nonoverlapping(values.as_ptr(), values.len());
+        writer.fill_validity(true)
+    }
+}
+
 /// One row of NULLs.
 fn tick(mut output: DataChunkRef<'_>, plan: &Plan) -> Result<()> {
     for column in 0..columns(plan).len() {
@@ -223,30 +239,29 @@ fn emit(table: &Table, rows: Range<usize>, mut output: DataChunkRef<'_>) -> Resu
                 let (neighbors, distances) = graph.row(row);
                 let from = (rows.start + src.len()) - starts[row];
                 let to = neighbors.len().min(from + rows.len() - src.len());
-                dst.extend(neighbors[from..to].iter().map(|&neighbor| Some(neighbor)));
-                distance.extend(distances[from..to].iter().map(|&distance| Some(distance)));
-                rank.extend((from..to).map(|place| Some(place as i32 + 1)));
-                src.resize(dst.len(), Some(row as u32));
+                dst.extend_from_slice(&neighbors[from..to]);
+                distance.extend_from_slice(&distances[from..to]);
+                rank.extend(from as i32 + 1..=to as i32);
+                src.resize(dst.len(), row as u32);
                 row += 1;
             }
-            write::<u32>(output, 0, src.into_iter())?;
-            write::<u32>(output, 1, dst.into_iter())?;
-            write::<i32>(output, 2, rank.into_iter())?;
-            write::<f32>(output, 3, distance.into_iter())
+            copy(output, 0, &src)?;
+            copy(output, 1, &dst)?;
+            copy(output, 2, &rank)?;
+            copy(output, 3, &distance)
         }
         Table::Edges(matrix) => {
             let starts = matrix.indptr();
             let starts = starts.raw_storage();
             let mut row = starts.partition_point(|&start| start <= rows.start).saturating_sub(1);
-            let src = rows.clone().map(|edge| {
-                while starts[row + 1] <= edge {
-                    row += 1;
-                }
-                Some(row as u32)
-            });
-            write::<u32>(output, 0, src)?;
-            write::<u32>(output, 1, matrix.indices()[rows.clone()].iter().map(|&column| Some(column)))?;
-            write::<f64>(output, 2, matrix.data()[rows].iter().map(|&value| Some(value)))
+            let mut src = vec![];
+            while src.len() < rows.len() {
+                src.resize(starts[row + 1].min(rows.end) - rows.start, row as u32);
+                row += 1;
+            }
+            copy(output, 0, &src)?;
+            copy(output, 1, &matrix.indices()[rows.clone()])?;
+            copy(output, 2, &matrix.data()[rows])
         }
         Table::Densities(densities) => {
             write::<u32>(output, 0, rows.clone().map(|row| Some(row as u32)))?;

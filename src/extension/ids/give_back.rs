@@ -24,7 +24,7 @@ impl Ids {
     fn write(
         &self,
         id_type: &IdType,
-        numbers: &mut dyn ExactSizeIterator<Item = Option<u32>>,
+        numbers: &[Option<u32>],
         output: Vector<'_, Unknown>,
         context: &Context,
     ) -> Result<()> {
@@ -34,20 +34,21 @@ impl Ids {
                 output.set_size(numbers.len())?;
                 let mut writer = output.writer()?;
                 let slots = writer.as_mut_ptr();
-                for (row, number) in numbers.enumerate() {
-                    if let Some(number) = number {
-                        let id: $number = $of(self.column.key(number as usize));
+                // SAFETY: every row is either written below or made NULL, and a number has no children.
+                unsafe { writer.fill_validity(true)? };
+                for (row, number) in numbers.iter().enumerate() {
+                    match *number {
                         // SAFETY: the vector stores this number and was sized to hold every row.
-                        unsafe { slots.add(row).write(id) };
+                        Some(number) => unsafe { slots.add(row).write($of(number)) },
+                        // SAFETY: a NULL may hold anything.
+                        None => unsafe { writer.set_row_validity(row, false)? },
                     }
-                    // SAFETY: a valid row was written above, and a number has no children.
-                    unsafe { writer.set_row_validity(row, number.is_some())? };
                 }
                 Ok(())
             }};
         }
-        let number = |key: Key<'_>| match key {
-            Key::Number(number) => number,
+        let key = |number: u32| match self.column.key(number as usize) {
+            Key::Number(key) => key,
             Key::Bytes(_) => 0,
         };
         let bytes = |number: u32| match self.column.key(number as usize) {
@@ -55,26 +56,23 @@ impl Ids {
             Key::Number(_) => &[],
         };
         match id_type.storage {
-            Storage::I8 => write_numbers!(i8, |key| (number(key) ^ SIGN) as i8),
-            Storage::I16 => write_numbers!(i16, |key| (number(key) ^ SIGN) as i16),
-            Storage::I32 => write_numbers!(i32, |key| (number(key) ^ SIGN) as i32),
-            Storage::I64 => write_numbers!(i64, |key| (number(key) ^ SIGN) as i64),
-            Storage::U8 => write_numbers!(u8, |key| number(key) as u8),
-            Storage::U16 => write_numbers!(u16, |key| number(key) as u16),
-            Storage::U32 => write_numbers!(u32, |key| number(key) as u32),
-            Storage::U64 => write_numbers!(u64, number),
+            Storage::I8 => write_numbers!(i8, |number| (key(number) ^ SIGN) as i8),
+            Storage::I16 => write_numbers!(i16, |number| (key(number) ^ SIGN) as i16),
+            Storage::I32 => write_numbers!(i32, |number| (key(number) ^ SIGN) as i32),
+            Storage::I64 => write_numbers!(i64, |number| (key(number) ^ SIGN) as i64),
+            Storage::U8 => write_numbers!(u8, |number| key(number) as u8),
+            Storage::U16 => write_numbers!(u16, |number| key(number) as u16),
+            Storage::U32 => write_numbers!(u32, |number| key(number) as u32),
+            Storage::U64 => write_numbers!(u64, key),
             Storage::I128 | Storage::U128 => {
                 let signed = id_type.storage == Storage::I128;
-                write_numbers!([u64; 2], |key| match key {
-                    Key::Bytes(bytes) => wide_number(bytes, signed),
-                    Key::Number(_) => [0; 2],
-                })
+                write_numbers!([u64; 2], |number| wide_number(bytes(number), signed))
             }
             Storage::Text => {
                 let mut output = output.cast::<String>()?;
                 output.set_size(numbers.len())?;
                 let mut writer = output.writer()?;
-                numbers.enumerate().try_for_each(|(row, number)| {
+                numbers.iter().enumerate().try_for_each(|(row, number)| {
                     let text = number.map(|number| std::str::from_utf8(bytes(number)));
                     writer.set(row, text.transpose().map_err(|_| defect("an id is no longer UTF-8"))?)
                 })
@@ -83,12 +81,12 @@ impl Ids {
                 let mut output = output.cast::<BlobValue>()?;
                 output.set_size(numbers.len())?;
                 let mut writer = output.writer()?;
-                numbers.enumerate().try_for_each(|(row, number)| writer.set(row, number.map(bytes)))
+                numbers.iter().enumerate().try_for_each(|(row, number)| writer.set(row, number.map(bytes)))
             }
             Storage::Interval | Storage::TimeTz | Storage::Bit | Storage::Other => {
                 let mut output = output;
                 output.set_size(numbers.len())?;
-                for (row, number) in numbers.enumerate() {
+                for (row, number) in numbers.iter().enumerate() {
                     match number.and_then(|number| self.column.values.get(number as usize)) {
                         // A cast to its own type is the API's way to copy a value.
                         Some(value) => output.write_value_slow(row, value.cast(context, &id_type.logical_type)?)?,
@@ -104,7 +102,7 @@ impl Ids {
     pub fn display(&self, id_type: &IdType, number: u32, context: &Context) -> Result<String> {
         let mut chunk = DataChunk::create(context, [id_type.logical_type.clone()], true)?;
         let [output] = chunk.get_vector_array_mut([0])?;
-        self.write(id_type, &mut [Some(number)].into_iter(), output, context)?;
+        self.write(id_type, &[Some(number)], output, context)?;
         let [output] = chunk.get_vector_array_mut([0])?;
         Ok(output.get_value_slow(0)?.to_string())
     }
@@ -134,7 +132,8 @@ impl ScalarCallbacks for IdOf {
             let ids = lock(&slot.ids).get(*at).cloned().ok_or_else(|| defect("no ids yet"))?;
             vectors.get_vector_at_mut::<u32>(2)?.flatten()?;
             let numbers = vectors.get_vector_at::<u32>(2)?.reader()?;
-            ids.write(result_type(slot)?, &mut numbers.iter().map(|number| number.copied()), output, context)
+            let numbers: Vec<Option<u32>> = numbers.iter().map(|number| number.copied()).collect();
+            ids.write(result_type(slot)?, &numbers, output, context)
         })
     }
 }
