@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from conftest import ROOT, shared_file
+from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.metrics.cluster import pair_confusion_matrix
 
 RECIPES = ROOT / "sql" / "recipes"
@@ -83,3 +84,73 @@ def test_hard_clusters_of_any_types_with_rows_that_are_in_no_cluster(con):
     # Of the 12 pairs of the first four identities two are lost with f0.
     (recall,) = con.execute("SELECT pairwise_recall FROM hard_clusters WHERE subset = 'sz-1'").fetchone()
     assert recall == pytest.approx(10 / 12)
+
+
+def pair_features(con, k):
+    """The recipe's features of each edge of the songs' graph, and whether its ends share a label."""
+    con.execute(f"""
+        CREATE TABLE faces AS FROM '{ROOT / "data" / "songs.parquet"}';
+        CREATE TABLE g AS FROM knn_graph('faces', k := {k});
+    """)
+    con.execute((RECIPES / "pair_features.sql").read_text())
+    return con.execute("""
+        SELECT f.*, a.label, a.label = b.label AS same
+        FROM pair_features f JOIN faces a ON a.id = f.src JOIN faces b ON b.id = f.dst ORDER BY f.src, f.rank""").df()
+
+
+def test_pair_features_are_those_of_dense_matrices(con):
+    k = 6
+    found = pair_features(con, k)
+    ids, vectors = con.execute("SELECT id, embedding FROM faces ORDER BY id").fetchnumpy().values()
+    at = dict(zip(np.array(ids).tolist(), range(len(ids)), strict=True))
+    vectors = np.stack(vectors).astype(np.float64)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    distances = np.maximum(1 - vectors @ vectors.T, 0)
+    src, dst = (found[end].map(at).to_numpy() for end in ("src", "dst"))
+    graph = np.full_like(distances, np.inf)
+    graph[src, dst] = distances[src, dst]
+    rank = np.zeros_like(distances)
+    rank[src, dst] = found["rank"]
+    rows = np.sort(graph, axis=1)[:, :k]
+    np.fill_diagonal(graph, 0)
+
+    def tpdi(sigma):
+        weights = np.exp(-graph / sigma)
+        roots = np.sqrt(weights / weights.sum(axis=1, keepdims=True))
+        return 1 - (roots @ roots.T)[src, dst]
+
+    with np.errstate(divide="ignore", invalid="ignore"):
+        expected = {
+            "distance": distances[src, dst],
+            "rank_back": np.where(rank[dst, src] > 0, rank[dst, src], np.nan),
+            "tpdi_wide": tpdi(0.1),
+            "tpdi_narrow": tpdi(0.05),
+            "nearer_src": (rows.mean(axis=1)[src] - distances[src, dst]),
+            "nearer_dst": (rows.mean(axis=1)[dst] - distances[src, dst]),
+            "ratio_src": distances[src, dst] / rows[:, :5].mean(axis=1)[src],
+            "ratio_dst": distances[src, dst] / rows[:, :5].mean(axis=1)[dst],
+        }
+    assert len(found) == len(ids) * k
+    for name, values in expected.items():
+        # Copies of a song have distances of rounding alone, whose ratios say nothing.
+        some = (rows[:, 4][src] > 1e-3) & (rows[:, 4][dst] > 1e-3) if name.startswith("ratio") else np.full(len(src), True)
+        column = found[name].to_numpy(dtype=float, na_value=np.nan)
+        assert column[some] == pytest.approx(values[some], abs=1e-4, nan_ok=True), name
+
+
+def test_edges_that_a_classifier_scored_give_better_clusters(con):
+    """The classifier learns from one half of the labels, its edges are clustered and judged on the other half."""
+    found = pair_features(con, 10)
+    columns = [name for name in found.columns if name not in ("src", "dst", "label", "same")]
+    learn = found["label"] % 2 == 0
+    model = HistGradientBoostingClassifier(max_iter=50, random_state=0)
+    model.fit(found.loc[learn, columns].astype(float), found.loc[learn, "same"])
+    scored = found[["src", "dst"]].copy()
+    scored["similarity"] = model.predict_proba(found[columns].astype(float))[:, 1] ** 4
+    scores = dict(con.execute("""
+        WITH learned AS (FROM dpc_cluster(ndde(transition_matrix('scored')), tpdi(transition_matrix('scored')), tau := 0.5)),
+        cosine AS (FROM cluster_embeddings('faces', k := 10, sigma := 0.08, tau := 0.65))
+        SELECT edges, bcubed_f(label, cluster_id).f
+        FROM (SELECT 'learned' AS edges, * FROM learned UNION ALL SELECT 'cosine', * FROM cosine) JOIN faces USING (id)
+        WHERE label % 2 = 1 GROUP BY edges""").fetchall())
+    assert scores["learned"] > scores["cosine"] > 0.95
