@@ -88,6 +88,10 @@ pub enum PointProblem {
     NoEmbedding,
     /// A point of a cluster without a density.
     NoDensity,
+    /// A base point without a cluster.
+    NoCluster,
+    /// A new point whose id the base has.
+    NotNew,
 }
 
 impl PointProblem {
@@ -116,6 +120,10 @@ impl PointProblem {
             Self::Circle => format!("the parents of id {id} lead back to it; clusters are made by dpc_cluster(...)"),
             Self::NoParent => format!("the parent of id {id} has no row of its own; give whole clusters"),
             Self::NoEmbedding => format!("id {id} has no row in source; every point of a cluster needs an embedding"),
+            Self::NoCluster => {
+                format!("id {id} of base has no row in clusters; leave it out of base, or assign it as a new row first")
+            }
+            Self::NotNew => format!("id {id} is in base already; new rows need ids of their own"),
             Self::NoDensity => {
                 format!("id {id} has no density; every point of a cluster needs a row in the density relation")
             }

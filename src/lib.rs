@@ -17,7 +17,7 @@
 //! ```
 //!
 //! [`sweep`] gives the figures of many tau at once, [`summary`] those of each cluster, and
-//! [`suggest`] the clusters to look at.
+//! [`suggest`] the clusters to look at. [`assign`] takes new points into a clustering that stands.
 //!
 //! The core counts points by row number, 0..N. Points come from Arrow arrays
 //! ([`Embeddings::from_arrow`]) or slices, edges from record batches
@@ -26,6 +26,7 @@
 //!
 //! Everything that knows DuckDB is in `extension`.
 
+pub mod assign;
 pub mod dpc;
 pub mod embeddings;
 pub mod error;

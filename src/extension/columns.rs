@@ -76,7 +76,9 @@ impl<'a> Fields<'a> {
             Columns::Distances => "distances are made by tpdi(...)",
             Columns::Densities => "densities are made by ndde(...)",
             Columns::Labels { .. } => "",
-            Columns::Clusters { .. } => "clusters are made by dpc_cluster(...) or cluster_embeddings(...)",
+            Columns::Clusters { .. } | Columns::Members { .. } => {
+                "clusters are made by dpc_cluster(...) or cluster_embeddings(...)"
+            }
         }
     }
 
@@ -136,7 +138,8 @@ impl<'a> Fields<'a> {
 
     fn check(&self) -> Result<Bound> {
         let id_column = match &self.relation.columns {
-            Columns::Points { id, .. } | Columns::Labels { id, .. } | Columns::Clusters { id } => id.clone(),
+            Columns::Points { id, .. } | Columns::Labels { id, .. } => id.clone(),
+            Columns::Clusters { id } | Columns::Members { id } => id.clone(),
             Columns::Densities => "id".into(),
             _ => "src".into(),
         };
@@ -163,6 +166,11 @@ impl<'a> Fields<'a> {
             }
             Columns::Labels { id, .. } => (self.id(id, "name the column of ids with id := '...'")?, false),
             Columns::Clusters { id } => (self.clusters(id)?, false),
+            Columns::Members { id } => {
+                let id = self.id(id, "name the column of ids with id := '...'")?;
+                ["cluster_id", "delta", "density"].into_iter().try_for_each(|name| self.number(name))?;
+                (id, false)
+            }
             Columns::Edges(kernel) => (self.ends()?, self.edge_value(*kernel)?),
         };
         let label = match &self.relation.columns {

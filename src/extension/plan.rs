@@ -36,6 +36,7 @@ pub enum Plan {
     ClusterSummary(ClusterSummary),
     SuggestMerges(SuggestMerges),
     SuggestSplits(SuggestSplits),
+    AssignClusters(AssignClusters),
 }
 
 /// What a stage reads: the relation of this name, or the result of another stage.
@@ -151,6 +152,24 @@ pub struct SuggestSplits {
     pub id: String,
 }
 
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct AssignClusters {
+    /// All three always relations.
+    pub source: Input,
+    pub base: Input,
+    pub clusters: Input,
+    pub id: String,
+    pub embedding: String,
+    pub k: usize,
+    #[serde(with = "MetricName")]
+    pub metric: Metric,
+    #[serde(with = "PrecisionName")]
+    pub precision: Precision,
+    pub kernel: KernelName,
+    pub sigma: f64,
+    pub tau: f64,
+}
+
 /// The kernel as the user names it.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -199,6 +218,7 @@ impl Plan {
             Self::ClusterSummary(_) => "cluster_summary",
             Self::SuggestMerges(_) => "suggest_merges",
             Self::SuggestSplits(_) => "suggest_splits",
+            Self::AssignClusters(_) => "assign_clusters",
         }
     }
 
@@ -215,6 +235,7 @@ impl Plan {
             Self::ClusterSummary(stage) => vec![&stage.clusters, &stage.source],
             Self::SuggestMerges(stage) => vec![&stage.clusters, &stage.density, &stage.distance],
             Self::SuggestSplits(stage) => vec![&stage.clusters],
+            Self::AssignClusters(stage) => vec![&stage.source, &stage.base, &stage.clusters],
         }
     }
 

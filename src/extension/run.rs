@@ -1,11 +1,13 @@
 //! A plan carried out on collected relations, with the stages of the core. What two stages share
 //! is computed once.
 
+mod assign;
 mod clusters;
 mod peaks;
 
 use std::sync::Arc;
 
+pub use assign::AssignedRow;
 pub use clusters::{MergeRow, SplitRow, SummaryRow};
 
 use super::collect::Collected;
@@ -50,6 +52,7 @@ pub enum Table {
     Edges(Arc<Matrix>),
     Densities(Vec<f64>),
     Clusters(Clustering),
+    Assigned(Vec<AssignedRow>),
     Sweep(Vec<TauRow>),
     Summary(Vec<SummaryRow>),
     Merges(Vec<MergeRow>),
@@ -70,6 +73,7 @@ impl Table {
             Self::Edges(matrix) => matrix.nnz(),
             Self::Densities(densities) => densities.len(),
             Self::Clusters(clustering) => clustering.len(),
+            Self::Assigned(rows) => rows.len(),
             Self::Sweep(rows) => rows.len(),
             Self::Decision { order, .. } => order.len(),
             Self::Summary(rows) => rows.len(),
@@ -186,6 +190,7 @@ impl Run<'_> {
             Plan::ClusterSummary(_) => self.summary(plan)?,
             Plan::SuggestMerges(stage) => self.merges(plan, stage)?,
             Plan::SuggestSplits(stage) => self.splits(plan, stage)?,
+            Plan::AssignClusters(stage) => self.assign(plan, stage)?,
         };
         Ok(Output { ids, table })
     }
@@ -340,10 +345,7 @@ impl Run<'_> {
     }
 
     fn new_transition(&mut self, stage: &TransitionMatrix, plan: &Plan) -> Result<Edges> {
-        let kernel = match stage.kernel {
-            KernelName::Linear => Kernel::Linear,
-            KernelName::Auto | KernelName::Exp => Kernel::Exp { sigma: stage.sigma },
-        };
+        let kernel = kernel(stage.kernel, stage.sigma);
         let (matrix, ids, label) = match &stage.graph {
             Input::Stage(inner) => {
                 let Plan::KnnGraph(inner) = &**inner else { unreachable!("only a graph is taken as a graph") };
@@ -451,6 +453,13 @@ fn too_large(what: &str, need: u64, limit: u64, smaller: &str) -> Error {
     Error::Memory(format!(
         "{what} need about {need}, but memory_limit is {limit}; {smaller}SET memory_limit = '{enough}'"
     ))
+}
+
+fn kernel(name: KernelName, sigma: f64) -> Kernel {
+    match name {
+        KernelName::Linear => Kernel::Linear,
+        KernelName::Auto | KernelName::Exp => Kernel::Exp { sigma },
+    }
 }
 
 fn read_by(plan: &Plan, at: usize) -> Relation {

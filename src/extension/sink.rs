@@ -253,6 +253,28 @@ fn collect(target: &Target, vectors: &VectorCollection, state: &mut State) -> Re
                 ids.push(&bound.id, key, column(0)?, row)
             })
         }
+        Collected::Members { ids, clusters, deltas, densities } => {
+            target.slot.reserve(target.at, 24 * vectors.row_count()? as u64)?;
+            let of_rows = column(2)?.cast_ref::<i64>()?.reader()?;
+            let (row_deltas, row_densities) =
+                (column(3)?.cast_ref::<f64>()?.reader()?, column(4)?.cast_ref::<f64>()?.reader()?);
+            bound.id.read(column(0)?, column(1)?, |row, key| {
+                let Some(key) = key else {
+                    *null_ids += 1;
+                    return Ok(());
+                };
+                let null = |name: &str| {
+                    let id = column(0)?.get_value_slow(row)?;
+                    Err(target.error(format!("the {name} of id {id} is NULL; leave the row out")))
+                };
+                let Some(&cluster) = of_rows.get(row)? else { return null("cluster_id") };
+                let Some(&density) = row_densities.get(row)? else { return null("density") };
+                clusters.push(cluster);
+                deltas.push(row_deltas.get(row)?.copied().unwrap_or(f64::INFINITY));
+                densities.push(density);
+                ids.push(&bound.id, key, column(0)?, row)
+            })
+        }
         Collected::Edges { ids, src, dst, values } => {
             target.slot.reserve(target.at, 16 * vectors.row_count()? as u64)?;
             let (name, at) = match target.relation().columns {

@@ -260,6 +260,15 @@ fn emit(table: &Table, rows: Range<usize>, mut output: DataChunkRef<'_>) -> Resu
             write::<f64>(output, 4, clusters.density[rows.clone()].iter().map(|&density| Some(density)))?;
             write::<bool>(output, 5, rows.map(|row| Some(clusters.is_peak(row))))
         }
+        Table::Assigned(table) => {
+            let rows = &table[rows];
+            write::<u32>(output, 0, rows.iter().map(|row| Some(row.point)))?;
+            write::<i64>(output, 1, rows.iter().map(|row| row.cluster))?;
+            write::<u32>(output, 2, rows.iter().map(|row| Some(row.assignment.parent.unwrap_or(row.point))))?;
+            write::<f64>(output, 3, rows.iter().map(|row| row.assignment.delta))?;
+            write::<f64>(output, 4, rows.iter().map(|row| Some(row.assignment.density)))?;
+            write::<bool>(output, 5, rows.iter().map(|row| Some(row.assignment.parent.is_none())))
+        }
         Table::Sweep(sweep) => {
             let scored = sweep.iter().any(|row| row.scores.is_some());
             let rows = &sweep[rows];

@@ -24,7 +24,7 @@ use duckdb_neo::types::DuckDBType;
 use duckdb_neo::vector::{Unknown, Vector};
 
 use super::ids::NATIVE_TYPES;
-use super::plan::{ClusterSummary, Input, KernelName, KnnGraph, Plan, TauSweep};
+use super::plan::{AssignClusters, ClusterSummary, DpcCluster, Input, KernelName, KnnGraph, Plan, TauSweep};
 use super::slot::new_token;
 use super::{functions, guarded, plan};
 use crate::embeddings::Precision;
@@ -56,6 +56,8 @@ pub enum Columns {
     Labels { id: String, label: String },
     /// Named by the argument `id`, and `cluster_id`, `parent_id`, `delta`.
     Clusters { id: String },
+    /// Named by the argument `id`, and `cluster_id`, `delta`, `density`.
+    Members { id: String },
 }
 
 impl Relation {
@@ -115,6 +117,14 @@ impl Relation {
                 _ => Self::new(plan, "distance", name, Columns::Distances),
             },
             Plan::SuggestSplits(stage) => Self::new(plan, "clusters", name, Columns::Clusters { id: stage.id.clone() }),
+            Plan::AssignClusters(stage) => {
+                let AssignClusters { id, embedding, precision, .. } = stage.clone();
+                match at {
+                    0 => Self::new(plan, "source", name, Columns::Points { id, embedding, precision }),
+                    1 => Self::new(plan, "base", name, Columns::Points { id, embedding, precision }),
+                    _ => Self::new(plan, "clusters", name, Columns::Members { id }),
+                }
+            }
             Plan::KnnGraph(_) => return None,
         })
     }
@@ -168,9 +178,9 @@ pub fn columns(plan: &Plan) -> Vec<Column> {
         Plan::TransitionMatrix(_) => vec![id("src"), id("dst"), Value("probability")],
         Plan::Ndde(_) => vec![id("id"), Value("density")],
         Plan::Tpdi(_) => vec![id("src"), id("dst"), Value("distance")],
-        Plan::DpcCluster(stage) => {
+        Plan::DpcCluster(DpcCluster { id: name, .. }) | Plan::AssignClusters(AssignClusters { id: name, .. }) => {
             let values = ["delta", "density", "is_peak"].map(Value);
-            let ids = [id(&stage.id), Value("cluster_id"), id("parent_id")];
+            let ids = [id(name), Value("cluster_id"), id("parent_id")];
             ids.into_iter().chain(values).collect()
         }
         Plan::TauSweep(stage) => {
@@ -233,6 +243,10 @@ fn sink(token: u64, at: usize, relation: &Relation) -> String {
         Columns::Clusters { id } => (
             format!("{}, {}, cluster_id::BIGINT, delta::DOUBLE", id_arguments("id"), id_arguments("parent_id")),
             format!("SELECT {checked}, {} AS id, parent_id, cluster_id, delta {from}", identifier(id)),
+        ),
+        Columns::Members { id } => (
+            format!("{}, cluster_id::BIGINT, delta::DOUBLE, density::DOUBLE", id_arguments("id")),
+            format!("SELECT {checked}, {} AS id, cluster_id, delta, density {from}", identifier(id)),
         ),
         Columns::Probabilities => (
             format!("{}, {}, probability::DOUBLE", id_arguments("src"), id_arguments("dst")),

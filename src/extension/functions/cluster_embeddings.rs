@@ -1,6 +1,8 @@
 //! `cluster_embeddings(source, ...)`: all five stages in one call.
 
-use super::super::plan::{DpcCluster, Input, Plan, Tpdi, TransitionMatrix};
+use duckdb_neo::Result;
+
+use super::super::plan::{Arguments, DpcCluster, Input, Plan, Tpdi, TransitionMatrix};
 use super::dpc_cluster::{RETURNS, TAU, tau};
 use super::knn_graph::*;
 use super::ndde::{EPSILON, MAX_ITERATIONS};
@@ -39,12 +41,7 @@ pub static STAGE: Stage = Stage {
     plan: |arguments| {
         let graph = knn_graph::plan(arguments, Some(STAGE.name))?;
         let (kernel, sigma) = kernel(arguments)?;
-        let id = arguments.column("id")?;
-        if OTHER_COLUMNS.iter().any(|column| column.eq_ignore_ascii_case(&id)) {
-            return Err(
-                arguments.error(format!("id := '{id}' is also another column of the result; rename it in a view"))
-            );
-        }
+        let id = id(arguments)?;
         let transition =
             Plan::TransitionMatrix(TransitionMatrix { graph: Input::Stage(Box::new(graph)), kernel, sigma });
         let transition = Input::Stage(Box::new(transition));
@@ -57,3 +54,12 @@ pub static STAGE: Stage = Stage {
         }))
     },
 };
+
+/// The column of the ids, which is also that of the result.
+pub fn id(arguments: &Arguments<'_>) -> Result<String> {
+    let id = arguments.column("id")?;
+    if OTHER_COLUMNS.iter().any(|column| column.eq_ignore_ascii_case(&id)) {
+        return Err(arguments.error(format!("id := '{id}' is also another column of the result; rename it in a view")));
+    }
+    Ok(id)
+}

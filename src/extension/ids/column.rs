@@ -153,6 +153,15 @@ impl Ids {
         (Self { column }, first_numbers, second_numbers)
     }
 
+    /// The first and then the second, numbered on, in no order.
+    pub fn chain(first: &Self, second: &Self) -> Self {
+        let mut column = first.column.empty();
+        for ids in [first, second] {
+            (0..ids.len()).for_each(|at| column.push_from(&ids.column, at));
+        }
+        Self { column }
+    }
+
     fn find(&self, key: Key<'_>) -> Option<usize> {
         let (mut low, mut high) = (0, self.len());
         while low < high {
