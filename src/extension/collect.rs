@@ -32,7 +32,7 @@ pub enum Collected {
         clusters: Vec<i64>,
         deltas: Vec<f64>,
     },
-    /// A delta of NULL is infinite.
+    /// A delta of NULL is infinite; without densities there are neither.
     Members {
         ids: IdColumn,
         clusters: Vec<i64>,
@@ -70,7 +70,7 @@ impl Collected {
             Columns::Members { .. } => {
                 Self::Members { ids: IdColumn::new(id_type), clusters: vec![], deltas: vec![], densities: vec![] }
             }
-            Columns::Edges(_) | Columns::Probabilities | Columns::Distances => {
+            Columns::Edges(_) | Columns::Probabilities | Columns::Distances | Columns::Pairs => {
                 Self::Edges { ids: Interner::new(id_type), src: vec![], dst: vec![], values: vec![] }
             }
         }

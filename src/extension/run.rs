@@ -3,12 +3,14 @@
 
 mod assign;
 mod clusters;
+mod constrained;
 mod peaks;
 
 use std::sync::Arc;
 
 pub use assign::AssignedRow;
 pub use clusters::{MergeRow, SplitRow, SummaryRow};
+pub use constrained::Clusters;
 
 use super::collect::Collected;
 use super::ids::{IdColumn, Ids};
@@ -16,7 +18,7 @@ use super::job::Failure;
 use super::memory::{Limits, bytes_text};
 use super::plan::{Input, KernelName, KnnGraph, Ndde, Plan, TransitionMatrix};
 use super::sql::Relation;
-use crate::dpc::{self, Candidates, Clustering};
+use crate::dpc::Candidates;
 use crate::embeddings::{Embeddings, Precision};
 use crate::error::{Error, PointProblem};
 use crate::knn::{self, ABSENT, Points};
@@ -51,7 +53,7 @@ pub enum Table {
     },
     Edges(Arc<Matrix>),
     Densities(Vec<f64>),
-    Clusters(Clustering),
+    Clusters(Clusters),
     Assigned(Vec<AssignedRow>),
     Sweep(Vec<TauRow>),
     Summary(Vec<SummaryRow>),
@@ -72,7 +74,7 @@ impl Table {
             Self::Graph { starts, .. } => starts.last().copied().unwrap_or(0),
             Self::Edges(matrix) => matrix.nnz(),
             Self::Densities(densities) => densities.len(),
-            Self::Clusters(clustering) => clustering.len(),
+            Self::Clusters(clusters) => clusters.clustering.len(),
             Self::Assigned(rows) => rows.len(),
             Self::Sweep(rows) => rows.len(),
             Self::Decision { order, .. } => order.len(),
@@ -176,12 +178,7 @@ impl Run<'_> {
                 let edges = self.distances(&stage.transition, plan, None)?;
                 (vec![edges.ids], Table::Edges(edges.matrix))
             }
-            Plan::DpcCluster(stage) => {
-                let peaks = self.peaks(plan, (&stage.density, 0), (&stage.distance, 1))?;
-                let (ids, failed) = (peaks.ids(), peaks.failed());
-                let clustering = dpc::dpc(peaks.density, &peaks.distances.matrix, stage.tau, self.monitor);
-                (vec![ids], Table::Clusters(clustering.map_err(failed)?))
-            }
+            Plan::DpcCluster(stage) => self.dpc(plan, stage)?,
             Plan::TauSweep(stage) => (vec![], self.sweep(plan, stage)?),
             Plan::DecisionGraph(stage) => {
                 let peaks = self.peaks(plan, (&stage.density, 0), (&stage.distance, 1))?;

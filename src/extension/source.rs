@@ -21,7 +21,7 @@ use duckdb_neo::{Result, bind_arguments::BindArgument};
 use super::job::Job;
 use super::memory::Limits;
 use super::plan::Plan;
-use super::run::{Output, Table};
+use super::run::{Clusters, Output, Table};
 use super::slot::{Slot, lock};
 use super::sql::{Column, columns, relations};
 use super::{defect, functions, guarded};
@@ -252,9 +252,10 @@ fn emit(table: &Table, rows: Range<usize>, mut output: DataChunkRef<'_>) -> Resu
             write::<u32>(output, 0, rows.clone().map(|row| Some(row as u32)))?;
             write::<f64>(output, 1, densities[rows].iter().map(|&density| Some(density)))
         }
-        Table::Clusters(clusters) => {
+        Table::Clusters(Clusters { clustering: clusters, ids }) => {
+            let id = |&c: &u32| ids.as_ref().map_or(i64::from(c), |ids| ids[c as usize]);
             write::<u32>(output, 0, rows.clone().map(|row| Some(row as u32)))?;
-            write::<i64>(output, 1, clusters.cluster[rows.clone()].iter().map(|&c| Some(i64::from(c))))?;
+            write::<i64>(output, 1, clusters.cluster[rows.clone()].iter().map(|c| Some(id(c))))?;
             write::<u32>(output, 2, clusters.parent[rows.clone()].iter().map(|&parent| Some(parent)))?;
             write::<f64>(output, 3, clusters.delta[rows.clone()].iter().copied())?;
             write::<f64>(output, 4, clusters.density[rows.clone()].iter().map(|&density| Some(density)))?;

@@ -56,8 +56,10 @@ pub enum Columns {
     Labels { id: String, label: String },
     /// Named by the argument `id`, and `cluster_id`, `parent_id`, `delta`.
     Clusters { id: String },
-    /// Named by the argument `id`, and `cluster_id`, `delta`, `density`.
-    Members { id: String },
+    /// Named by the argument `id`, and `cluster_id`; with `density` also `delta` and `density`.
+    Members { id: String, density: bool },
+    /// `src`, `dst`.
+    Pairs,
 }
 
 impl Relation {
@@ -100,6 +102,14 @@ impl Relation {
             Plan::TauSweep(TauSweep { id, label, .. }) if at == 2 => {
                 Self::new(plan, "labels", name, Columns::Labels { id: id.clone(), label: label.clone() })
             }
+            Plan::DpcCluster(stage) if at > 1 => {
+                let (argument, _) = stage.given().nth(at - 2)?;
+                let columns = match argument {
+                    "previous" => Columns::Members { id: stage.id.clone(), density: false },
+                    _ => Columns::Pairs,
+                };
+                Self { function: stage.function.clone(), ..Self::new(plan, argument, name, columns) }
+            }
             Plan::DpcCluster(_) | Plan::TauSweep(_) | Plan::DecisionGraph(_) => match at {
                 0 => Self::new(plan, "density", name, Columns::Densities),
                 _ => Self::new(plan, "distance", name, Columns::Distances),
@@ -122,7 +132,7 @@ impl Relation {
                 match at {
                     0 => Self::new(plan, "source", name, Columns::Points { id, embedding, precision }),
                     1 => Self::new(plan, "base", name, Columns::Points { id, embedding, precision }),
-                    _ => Self::new(plan, "clusters", name, Columns::Members { id }),
+                    _ => Self::new(plan, "clusters", name, Columns::Members { id, density: true }),
                 }
             }
             Plan::KnnGraph(_) => return None,
@@ -244,9 +254,16 @@ fn sink(token: u64, at: usize, relation: &Relation) -> String {
             format!("{}, {}, cluster_id::BIGINT, delta::DOUBLE", id_arguments("id"), id_arguments("parent_id")),
             format!("SELECT {checked}, {} AS id, parent_id, cluster_id, delta {from}", identifier(id)),
         ),
-        Columns::Members { id } => (
-            format!("{}, cluster_id::BIGINT, delta::DOUBLE, density::DOUBLE", id_arguments("id")),
-            format!("SELECT {checked}, {} AS id, cluster_id, delta, density {from}", identifier(id)),
+        Columns::Members { id, density } => {
+            let read = if *density { "delta, density" } else { "NULL AS delta, NULL AS density" };
+            (
+                format!("{}, cluster_id::BIGINT, delta::DOUBLE, density::DOUBLE", id_arguments("id")),
+                format!("SELECT {checked}, {} AS id, cluster_id, {read} {from}", identifier(id)),
+            )
+        }
+        Columns::Pairs => (
+            format!("{}, {}, 0::DOUBLE", id_arguments("src"), id_arguments("dst")),
+            format!("SELECT {checked}, src, dst {from}"),
         ),
         Columns::Probabilities => (
             format!("{}, {}, probability::DOUBLE", id_arguments("src"), id_arguments("dst")),

@@ -2,12 +2,12 @@
 
 use duckdb_neo::Result;
 
-use super::super::plan::{Arguments, DpcCluster, Input, Plan, Tpdi, TransitionMatrix};
-use super::dpc_cluster::{RETURNS, TAU, tau};
+use super::super::plan::{Arguments, Input, Plan, Tpdi, TransitionMatrix};
+use super::dpc_cluster::{CANNOT_LINK, MUST_LINK, PREVIOUS, RETURNS, TAU};
 use super::knn_graph::*;
 use super::ndde::{EPSILON, MAX_ITERATIONS};
 use super::transition_matrix::{KERNEL, SIGMA, kernel};
-use super::{Stage, knn_graph, ndde};
+use super::{Stage, dpc_cluster, knn_graph, ndde};
 
 /// The columns of the result beside the id.
 const OTHER_COLUMNS: [&str; 5] = ["cluster_id", "parent_id", "delta", "density", "is_peak"];
@@ -32,6 +32,9 @@ pub static STAGE: Stage = Stage {
         EXPANSION_ADD,
         EXPANSION_SEARCH,
         PRECISION,
+        PREVIOUS,
+        MUST_LINK,
+        CANNOT_LINK,
     ],
     examples: &[
         "FROM cluster_embeddings('faces', k := 80, tau := 0.7)",
@@ -46,12 +49,8 @@ pub static STAGE: Stage = Stage {
             Plan::TransitionMatrix(TransitionMatrix { graph: Input::Stage(Box::new(graph)), kernel, sigma });
         let transition = Input::Stage(Box::new(transition));
         let density = ndde::plan(arguments, transition.clone())?;
-        Ok(Plan::DpcCluster(DpcCluster {
-            density: Input::Stage(Box::new(density)),
-            distance: Input::Stage(Box::new(Plan::Tpdi(Tpdi { transition }))),
-            tau: tau(arguments)?,
-            id,
-        }))
+        let [density, distance] = [density, Plan::Tpdi(Tpdi { transition })].map(|plan| Input::Stage(Box::new(plan)));
+        dpc_cluster::plan(arguments, STAGE.name, id, density, distance)
     },
 };
 

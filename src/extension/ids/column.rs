@@ -120,6 +120,11 @@ impl Ids {
         self.column.len()
     }
 
+    /// No ids, of the same type.
+    pub fn none_like(other: &Self) -> Self {
+        Self { column: other.column.empty() }
+    }
+
     /// The first place whose id the place before has too.
     pub fn duplicate(&self) -> Option<usize> {
         (1..self.len()).find(|&at| self.column.key(at - 1) == self.column.key(at))
