@@ -6,6 +6,7 @@ as it is. No face data is written, only counts and scores.
 
 import re
 import sys
+from pathlib import Path
 
 from run_sql import ROOT, connect
 
@@ -20,6 +21,13 @@ RUNS = {
     "MusicBrainz 20K, test half": (SHARED / "musicbrainz20k_minilm.parquet", TEST, SONGS),
     "Songs of this repository": (ROOT / "data" / "songs.parquet", "true", SONGS),
 }
+# New rows: file, arguments.
+NEW_ROWS = {
+    "LFW": (SHARED / "lfw_mobilefacenet.parquet", FACES),
+    "LFW at 24 x 24 pixels": (SHARED / "lfw_lowres24_mobilefacenet.parquet", FACES),
+    "MusicBrainz 20K": (SHARED / "musicbrainz20k_minilm.parquet", SONGS),
+}
+DRAWS = 3
 PAIRWISE, BCUBED = ["pairwise P", "R", "F"], ["BCubed P", "R", "F"]
 
 
@@ -62,13 +70,64 @@ def section(name: str) -> str:
 """
 
 
+def new_rows(_: str) -> str:
+    """Where each row of a tenth lands, beside clustering all rows again; the mean of some draws."""
+    rows = []
+    for name, (path, arguments) in NEW_ROWS.items():
+        con = connect()
+        con.execute(f"CREATE TABLE faces AS SELECT id, label, embedding FROM '{path}'")
+        con.execute(f"CREATE TABLE again AS FROM cluster_embeddings('faces', {arguments})")
+        for draw in range(DRAWS):
+            held_out = f"md5_number_lower(concat(id, ' ', {draw})) % 10 = 0"
+            con.execute(f"""
+                CREATE OR REPLACE VIEW new_rows AS FROM faces WHERE {held_out};
+                CREATE OR REPLACE VIEW base AS FROM faces WHERE NOT ({held_out});
+                CREATE OR REPLACE TABLE clusters AS FROM cluster_embeddings('base', {arguments});
+                CREATE OR REPLACE TABLE joined AS FROM assign_clusters('new_rows', 'base', 'clusters', {arguments})""")
+            rows.append((name, *con.execute("""
+                WITH shared AS (
+                    SELECT a.cluster_id, c.cluster_id AS old, count(*) AS n
+                    FROM again a JOIN clusters c USING (id) GROUP BY ALL
+                ), most AS (SELECT cluster_id, first(old ORDER BY n DESC, old) AS old FROM shared GROUP BY cluster_id),
+                labelled AS (
+                    SELECT id, cluster_id FROM clusters
+                    UNION ALL SELECT id, coalesce(cluster_id, -1 - row_number() OVER (ORDER BY id)) FROM joined
+                )
+                SELECT (SELECT count(*) FROM joined), (SELECT avg((cluster_id IS NULL)::INTEGER) FROM joined),
+                       (SELECT avg((j.cluster_id IS NOT DISTINCT FROM m.old)::INTEGER)
+                        FROM joined j JOIN again a USING (id) LEFT JOIN most m ON m.cluster_id = a.cluster_id),
+                       (SELECT bcubed_f(label, cluster_id).f FROM labelled JOIN faces USING (id)),
+                       (SELECT bcubed_f(label, cluster_id).f FROM again JOIN faces USING (id))""").fetchone()))
+    means = [
+        (name, *(sum(column) / DRAWS for column in zip(*(row[1:] for row in rows if row[0] == name), strict=True)))
+        for name in NEW_ROWS
+    ]
+    means = [(name, round(new), *shares) for name, new, *shares in means]
+    header = ["", "new rows", "joined none", "as in the full run", "BCubed F", "of the full run"]
+    return f"""A tenth of the rows, held out at random and given to [assign_clusters](functions/assign_clusters.md) each on its own
+once the rest is clustered; the mean of {DRAWS} draws. A row is as in the full run, over all rows, if it joins the cluster that
+shares the most old rows with its cluster there (of equal ones that of the smallest id), or none where that one has no old
+row. The first BCubed F is over all rows, each that joined none in a cluster of its own.
+
+{table(header, means)}
+"""
+
+
+SECTIONS = {**dict.fromkeys(RUNS, section), "New rows": new_rows}
+
+
+def files(name: str) -> list[Path]:
+    return [RUNS[name][0]] if name in RUNS else [path for path, _ in NEW_ROWS.values()]
+
+
 def main(write: bool) -> None:
     page = PAGE.read_text()
-    for name, (path, _, _) in RUNS.items():
-        if not path.exists():
-            print(f"{name}: no {path.name}, left as it is")
+    for name, of_section in SECTIONS.items():
+        missing = [path.name for path in files(name) if not path.exists()]
+        if missing:
+            print(f"{name}: no {', '.join(missing)}, left as it is")
             continue
-        text = section(name)
+        text = of_section(name)
         if not write:
             print(f"## {name}\n\n{text}")
         pattern = re.compile(rf"(?<=\n## {re.escape(name)}\n\n).*?(?=\n## |\Z)", re.DOTALL)

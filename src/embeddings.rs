@@ -189,6 +189,17 @@ impl Embeddings {
         })
     }
 
+    /// A copy of these rows, in this order.
+    pub fn select(&self, rows: &[u32]) -> Self {
+        let values = match &self.values {
+            Values::F32(values) => Values::F32(select(values, self.dim, rows)),
+            Values::F16(values) => Values::F16(select(values, self.dim, rows)),
+            Values::I8(values) => Values::I8(select(values, self.dim, rows)),
+        };
+        let scales = if self.scales.is_empty() { vec![] } else { select(&self.scales, 1, rows) };
+        Self { values, scales, dim: self.dim, len: rows.len() }
+    }
+
     /// Reorder in place: row `i` becomes the old row `order[i]`. `order` is a permutation of 0..N.
     ///
     /// # Errors
@@ -205,6 +216,13 @@ impl Embeddings {
         }
         Ok(())
     }
+}
+
+/// Copy rows of `dim` values.
+fn select<T: Copy>(values: &[T], dim: usize, rows: &[u32]) -> Vec<T> {
+    let mut selected = Vec::with_capacity(rows.len() * dim);
+    rows.iter().for_each(|&row| selected.extend_from_slice(&values[row as usize * dim..][..dim]));
+    selected
 }
 
 /// Reorder rows of `dim` values in place.

@@ -88,6 +88,12 @@ pub enum PointProblem {
     NoEmbedding,
     /// A point of a cluster without a density.
     NoDensity,
+    /// A base point without a cluster.
+    NoCluster,
+    /// A new point whose id the base has.
+    NotNew,
+    /// An end of a pair that is no point.
+    NotAPoint,
 }
 
 impl PointProblem {
@@ -116,6 +122,11 @@ impl PointProblem {
             Self::Circle => format!("the parents of id {id} lead back to it; clusters are made by dpc_cluster(...)"),
             Self::NoParent => format!("the parent of id {id} has no row of its own; give whole clusters"),
             Self::NoEmbedding => format!("id {id} has no row in source; every point of a cluster needs an embedding"),
+            Self::NoCluster => {
+                format!("id {id} of base has no row in clusters; leave it out of base, or assign it as a new row first")
+            }
+            Self::NotAPoint => format!("id {id} is none of the points; leave out its pairs"),
+            Self::NotNew => format!("id {id} is in base already; new rows need ids of their own"),
             Self::NoDensity => {
                 format!("id {id} has no density; every point of a cluster needs a row in the density relation")
             }
@@ -142,6 +153,8 @@ pub enum EdgeProblem {
         /// What the value is.
         name: &'static str,
     },
+    /// A pair that may not share a cluster is one point, or joined by those that must.
+    Contradiction,
     /// An end of the edge has no density.
     NoDensity {
         /// Whether it is the destination, not the source.
@@ -158,6 +171,11 @@ impl EdgeProblem {
                 format!("the {name} of edge {src} -> {dst} is {value}; it must be {range}")
             }
             Self::Null { name } => format!("the {name} of edge {src} -> {dst} is NULL; leave the row out"),
+            Self::Contradiction => {
+                format!(
+                    "the pair {src}, {dst} cannot be kept apart: it is one point, or must_link joins the two; leave it out, or what joins them"
+                )
+            }
             Self::NoDensity { dst: false } => {
                 format!(
                     "src {src} of edge {src} -> {dst} has no density; every point needs a row in the density relation"

@@ -17,7 +17,8 @@
 //! ```
 //!
 //! [`sweep`] gives the figures of many tau at once, [`summary`] those of each cluster, and
-//! [`suggest`] the clusters to look at.
+//! [`suggest`] the clusters to look at. [`assign`] takes new points into a clustering that stands.
+//! [`constraints`] keep pairs of points together or apart, [`relabel`](mod@relabel) keeps the ids of an earlier clustering.
 //!
 //! The core counts points by row number, 0..N. Points come from Arrow arrays
 //! ([`Embeddings::from_arrow`]) or slices, edges from record batches
@@ -26,6 +27,8 @@
 //!
 //! Everything that knows DuckDB is in `extension`.
 
+pub mod assign;
+pub mod constraints;
 pub mod dpc;
 pub mod embeddings;
 pub mod error;
@@ -33,6 +36,7 @@ mod kernels;
 pub mod knn;
 pub mod monitor;
 pub mod ndde;
+pub mod relabel;
 pub mod row;
 pub mod scores;
 pub mod similarity;

@@ -14,10 +14,14 @@ use crate::sparse::{Matrix, ROWS, matrix, row, starts, units};
 /// # Errors
 /// If a distance is negative (`ip` of vectors longer than 1), or the run is stopped.
 pub fn from_graph(graph: &KnnGraph, kernel: Kernel, monitor: &Monitor) -> Result<Matrix> {
+    build(graph.len(), |i| graph.row(i), |i, j, distance| of_neighbors(kernel, i, j, distance), monitor)
+}
+
+/// The similarity of two neighbors of a graph.
+pub(crate) fn of_neighbors(kernel: Kernel, i: usize, j: u32, distance: f32) -> Result<f64> {
     // Only `ip` gives a distance below 0.
     let range = "at least 0, so under metric 'ip' the embeddings must not be longer than 1; use 'cosine'";
-    let similarity = |i, j, distance| similarity_at(kernel, i, j, f64::from(distance), range);
-    build(graph.len(), |i| graph.row(i), similarity, monitor)
+    similarity_at(kernel, i, j, f64::from(distance), range)
 }
 
 /// P of edges with a distance each. An edge from a point to itself is not needed and left out.

@@ -32,6 +32,13 @@ pub enum Collected {
         clusters: Vec<i64>,
         deltas: Vec<f64>,
     },
+    /// A delta of NULL is infinite; without densities there are neither.
+    Members {
+        ids: IdColumn,
+        clusters: Vec<i64>,
+        deltas: Vec<f64>,
+        densities: Vec<f64>,
+    },
     /// Ends are numbers of the interned ids.
     Edges {
         ids: Interner,
@@ -60,7 +67,10 @@ impl Collected {
                 clusters: vec![],
                 deltas: vec![],
             },
-            Columns::Edges(_) | Columns::Probabilities | Columns::Distances => {
+            Columns::Members { .. } => {
+                Self::Members { ids: IdColumn::new(id_type), clusters: vec![], deltas: vec![], densities: vec![] }
+            }
+            Columns::Edges(_) | Columns::Probabilities | Columns::Distances | Columns::Pairs => {
                 Self::Edges { ids: Interner::new(id_type), src: vec![], dst: vec![], values: vec![] }
             }
         }
@@ -70,7 +80,7 @@ impl Collected {
         match self {
             Self::Points { rows, .. } => rows.len(),
             Self::Labels { numbers, .. } => numbers.len(),
-            Self::Clusters { clusters, .. } => clusters.len(),
+            Self::Clusters { clusters, .. } | Self::Members { clusters, .. } => clusters.len(),
             Self::Densities { values, .. } | Self::Edges { values, .. } => values.len(),
         }
     }
@@ -106,6 +116,20 @@ impl Collected {
                 parents.append(more_parents);
                 clusters.append(&mut more_clusters);
                 deltas.append(&mut more_deltas);
+            }
+            (
+                Self::Members { ids, clusters, deltas, densities },
+                Self::Members {
+                    ids: more_ids,
+                    clusters: mut more_clusters,
+                    deltas: mut more_deltas,
+                    densities: mut more_densities,
+                },
+            ) => {
+                ids.append(more_ids);
+                clusters.append(&mut more_clusters);
+                deltas.append(&mut more_deltas);
+                densities.append(&mut more_densities);
             }
             (
                 Self::Edges { ids, src, dst, values },

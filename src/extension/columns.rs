@@ -76,7 +76,10 @@ impl<'a> Fields<'a> {
             Columns::Distances => "distances are made by tpdi(...)",
             Columns::Densities => "densities are made by ndde(...)",
             Columns::Labels { .. } => "",
-            Columns::Clusters { .. } => "clusters are made by dpc_cluster(...) or cluster_embeddings(...)",
+            Columns::Pairs => "the columns of pairs are src and dst",
+            Columns::Clusters { .. } | Columns::Members { .. } => {
+                "clusters are made by dpc_cluster(...) or cluster_embeddings(...)"
+            }
         }
     }
 
@@ -136,7 +139,8 @@ impl<'a> Fields<'a> {
 
     fn check(&self) -> Result<Bound> {
         let id_column = match &self.relation.columns {
-            Columns::Points { id, .. } | Columns::Labels { id, .. } | Columns::Clusters { id } => id.clone(),
+            Columns::Points { id, .. } | Columns::Labels { id, .. } => id.clone(),
+            Columns::Clusters { id } | Columns::Members { id, .. } => id.clone(),
             Columns::Densities => "id".into(),
             _ => "src".into(),
         };
@@ -163,6 +167,13 @@ impl<'a> Fields<'a> {
             }
             Columns::Labels { id, .. } => (self.id(id, "name the column of ids with id := '...'")?, false),
             Columns::Clusters { id } => (self.clusters(id)?, false),
+            Columns::Members { id, density } => {
+                let id = self.id(id, "name the column of ids with id := '...'")?;
+                let numbers: &[&str] = if *density { &["cluster_id", "delta", "density"] } else { &["cluster_id"] };
+                numbers.iter().try_for_each(|name| self.number(name))?;
+                (id, false)
+            }
+            Columns::Pairs => (self.ends()?, false),
             Columns::Edges(kernel) => (self.ends()?, self.edge_value(*kernel)?),
         };
         let label = match &self.relation.columns {

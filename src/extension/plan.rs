@@ -36,6 +36,7 @@ pub enum Plan {
     ClusterSummary(ClusterSummary),
     SuggestMerges(SuggestMerges),
     SuggestSplits(SuggestSplits),
+    AssignClusters(AssignClusters),
 }
 
 /// What a stage reads: the relation of this name, or the result of another stage.
@@ -101,11 +102,25 @@ pub struct Tpdi {
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct DpcCluster {
+    /// The function that the user called, for messages.
+    pub function: String,
     pub density: Input,
     pub distance: Input,
     pub tau: f64,
-    /// Name of the first column of the result.
+    /// Name of the first column of the result, and of the ids in `previous`.
     pub id: String,
+    /// All three always relations.
+    pub previous: Option<Input>,
+    pub must_link: Option<Input>,
+    pub cannot_link: Option<Input>,
+}
+
+impl DpcCluster {
+    /// The relations that may be given beside densities and distances, with their arguments.
+    pub fn given(&self) -> impl Iterator<Item = (&'static str, &Input)> {
+        let all = [("previous", &self.previous), ("must_link", &self.must_link), ("cannot_link", &self.cannot_link)];
+        all.into_iter().filter_map(|(argument, input)| Some((argument, input.as_ref()?)))
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -149,6 +164,24 @@ pub struct SuggestSplits {
     pub clusters: Input,
     pub min_size: usize,
     pub id: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct AssignClusters {
+    /// All three always relations.
+    pub source: Input,
+    pub base: Input,
+    pub clusters: Input,
+    pub id: String,
+    pub embedding: String,
+    pub k: usize,
+    #[serde(with = "MetricName")]
+    pub metric: Metric,
+    #[serde(with = "PrecisionName")]
+    pub precision: Precision,
+    pub kernel: KernelName,
+    pub sigma: f64,
+    pub tau: f64,
 }
 
 /// The kernel as the user names it.
@@ -199,6 +232,7 @@ impl Plan {
             Self::ClusterSummary(_) => "cluster_summary",
             Self::SuggestMerges(_) => "suggest_merges",
             Self::SuggestSplits(_) => "suggest_splits",
+            Self::AssignClusters(_) => "assign_clusters",
         }
     }
 
@@ -209,12 +243,15 @@ impl Plan {
             Self::TransitionMatrix(stage) => vec![&stage.graph],
             Self::Ndde(stage) => vec![&stage.transition],
             Self::Tpdi(stage) => vec![&stage.transition],
-            Self::DpcCluster(stage) => vec![&stage.density, &stage.distance],
+            Self::DpcCluster(stage) => {
+                [&stage.density, &stage.distance].into_iter().chain(stage.given().map(|given| given.1)).collect()
+            }
             Self::TauSweep(stage) => [&stage.density, &stage.distance].into_iter().chain(&stage.labels).collect(),
             Self::DecisionGraph(stage) => vec![&stage.density, &stage.distance],
             Self::ClusterSummary(stage) => vec![&stage.clusters, &stage.source],
             Self::SuggestMerges(stage) => vec![&stage.clusters, &stage.density, &stage.distance],
             Self::SuggestSplits(stage) => vec![&stage.clusters],
+            Self::AssignClusters(stage) => vec![&stage.source, &stage.base, &stage.clusters],
         }
     }
 
@@ -286,8 +323,12 @@ impl Arguments<'_> {
 
     /// The name of a relation; `None` for NULL.
     pub fn optional_relation(&self, name: &str) -> Result<Option<String>> {
+        self.optional_relation_of(name, "the name of a relation with one row a point")
+    }
+
+    /// Likewise, of a relation that has not one row a point but `what` says.
+    pub fn optional_relation_of(&self, name: &str, what: &str) -> Result<Option<String>> {
         let value = self.value(name)?;
-        let what = "the name of a relation with one row a point";
         if value.is_null()? {
             return Ok(None);
         }

@@ -1,12 +1,16 @@
 //! A plan carried out on collected relations, with the stages of the core. What two stages share
 //! is computed once.
 
+mod assign;
 mod clusters;
+mod constrained;
 mod peaks;
 
 use std::sync::Arc;
 
+pub use assign::AssignedRow;
 pub use clusters::{MergeRow, SplitRow, SummaryRow};
+pub use constrained::Clusters;
 
 use super::collect::Collected;
 use super::ids::{IdColumn, Ids};
@@ -14,7 +18,7 @@ use super::job::Failure;
 use super::memory::{Limits, bytes_text};
 use super::plan::{Input, KernelName, KnnGraph, Ndde, Plan, TransitionMatrix};
 use super::sql::Relation;
-use crate::dpc::{self, Candidates, Clustering};
+use crate::dpc::Candidates;
 use crate::embeddings::{Embeddings, Precision};
 use crate::error::{Error, PointProblem};
 use crate::knn::{self, ABSENT, Points};
@@ -49,7 +53,8 @@ pub enum Table {
     },
     Edges(Arc<Matrix>),
     Densities(Vec<f64>),
-    Clusters(Clustering),
+    Clusters(Clusters),
+    Assigned(Vec<AssignedRow>),
     Sweep(Vec<TauRow>),
     Summary(Vec<SummaryRow>),
     Merges(Vec<MergeRow>),
@@ -69,7 +74,8 @@ impl Table {
             Self::Graph { starts, .. } => starts.last().copied().unwrap_or(0),
             Self::Edges(matrix) => matrix.nnz(),
             Self::Densities(densities) => densities.len(),
-            Self::Clusters(clustering) => clustering.len(),
+            Self::Clusters(clusters) => clusters.clustering.len(),
+            Self::Assigned(rows) => rows.len(),
             Self::Sweep(rows) => rows.len(),
             Self::Decision { order, .. } => order.len(),
             Self::Summary(rows) => rows.len(),
@@ -172,12 +178,7 @@ impl Run<'_> {
                 let edges = self.distances(&stage.transition, plan, None)?;
                 (vec![edges.ids], Table::Edges(edges.matrix))
             }
-            Plan::DpcCluster(stage) => {
-                let peaks = self.peaks(plan, (&stage.density, 0), (&stage.distance, 1))?;
-                let (ids, failed) = (peaks.ids(), peaks.failed());
-                let clustering = dpc::dpc(peaks.density, &peaks.distances.matrix, stage.tau, self.monitor);
-                (vec![ids], Table::Clusters(clustering.map_err(failed)?))
-            }
+            Plan::DpcCluster(stage) => self.dpc(plan, stage)?,
             Plan::TauSweep(stage) => (vec![], self.sweep(plan, stage)?),
             Plan::DecisionGraph(stage) => {
                 let peaks = self.peaks(plan, (&stage.density, 0), (&stage.distance, 1))?;
@@ -186,6 +187,7 @@ impl Run<'_> {
             Plan::ClusterSummary(_) => self.summary(plan)?,
             Plan::SuggestMerges(stage) => self.merges(plan, stage)?,
             Plan::SuggestSplits(stage) => self.splits(plan, stage)?,
+            Plan::AssignClusters(stage) => self.assign(plan, stage)?,
         };
         Ok(Output { ids, table })
     }
@@ -340,10 +342,7 @@ impl Run<'_> {
     }
 
     fn new_transition(&mut self, stage: &TransitionMatrix, plan: &Plan) -> Result<Edges> {
-        let kernel = match stage.kernel {
-            KernelName::Linear => Kernel::Linear,
-            KernelName::Auto | KernelName::Exp => Kernel::Exp { sigma: stage.sigma },
-        };
+        let kernel = kernel(stage.kernel, stage.sigma);
         let (matrix, ids, label) = match &stage.graph {
             Input::Stage(inner) => {
                 let Plan::KnnGraph(inner) = &**inner else { unreachable!("only a graph is taken as a graph") };
@@ -451,6 +450,13 @@ fn too_large(what: &str, need: u64, limit: u64, smaller: &str) -> Error {
     Error::Memory(format!(
         "{what} need about {need}, but memory_limit is {limit}; {smaller}SET memory_limit = '{enough}'"
     ))
+}
+
+fn kernel(name: KernelName, sigma: f64) -> Kernel {
+    match name {
+        KernelName::Linear => Kernel::Linear,
+        KernelName::Auto | KernelName::Exp => Kernel::Exp { sigma },
+    }
 }
 
 fn read_by(plan: &Plan, at: usize) -> Relation {

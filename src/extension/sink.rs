@@ -142,7 +142,9 @@ impl AggregateCallbacks for Sink {
                 let state = std::mem::take(&mut *lock(state));
                 if state.null_ids > 0 {
                     let what = match target.relation().columns {
-                        Columns::Edges(_) | Columns::Probabilities | Columns::Distances => "src or dst",
+                        Columns::Edges(_) | Columns::Probabilities | Columns::Distances | Columns::Pairs => {
+                            "src or dst"
+                        }
                         _ => "id",
                     };
                     return Err(target.error(match state.null_ids {
@@ -250,6 +252,35 @@ fn collect(target: &Target, vectors: &VectorCollection, state: &mut State) -> Re
                 let Some(&cluster) = of_rows.get(row)? else { return null("cluster_id", row) };
                 clusters.push(cluster);
                 deltas.push(row_deltas.get(row)?.copied().unwrap_or(f64::NAN));
+                ids.push(&bound.id, key, column(0)?, row)
+            })
+        }
+        Collected::Members { ids, clusters, deltas, densities } => {
+            target.slot.reserve(target.at, 24 * vectors.row_count()? as u64)?;
+            let with_density = matches!(target.relation().columns, Columns::Members { density: true, .. });
+            let of_rows = column(2)?.cast_ref::<i64>()?.reader()?;
+            let row_deltas = column(3)?.cast_ref::<f64>()?.reader()?;
+            let row_densities = column(4)?.cast_ref::<f64>()?.reader()?;
+            bound.id.read(column(0)?, column(1)?, |row, key| {
+                let Some(key) = key else {
+                    *null_ids += 1;
+                    return Ok(());
+                };
+                let null = |name: &str| {
+                    let id = column(0)?.get_value_slow(row)?;
+                    Err(target.error(format!("the {name} of id {id} is NULL; leave the row out")))
+                };
+                match of_rows.get(row)? {
+                    Some(&cluster) => clusters.push(cluster),
+                    None if with_density => return null("cluster_id"),
+                    // An id without a cluster has none to keep.
+                    None => return Ok(()),
+                }
+                if with_density {
+                    let Some(&density) = row_densities.get(row)? else { return null("density") };
+                    deltas.push(row_deltas.get(row)?.copied().unwrap_or(f64::INFINITY));
+                    densities.push(density);
+                }
                 ids.push(&bound.id, key, column(0)?, row)
             })
         }

@@ -21,7 +21,7 @@ use duckdb_neo::{Result, bind_arguments::BindArgument};
 use super::job::Job;
 use super::memory::Limits;
 use super::plan::Plan;
-use super::run::{Output, Table};
+use super::run::{Clusters, Output, Table};
 use super::slot::{Slot, lock};
 use super::sql::{Column, columns, relations};
 use super::{defect, functions, guarded};
@@ -267,13 +267,23 @@ fn emit(table: &Table, rows: Range<usize>, mut output: DataChunkRef<'_>) -> Resu
             write::<u32>(output, 0, rows.clone().map(|row| Some(row as u32)))?;
             write::<f64>(output, 1, densities[rows].iter().map(|&density| Some(density)))
         }
-        Table::Clusters(clusters) => {
+        Table::Clusters(Clusters { clustering: clusters, ids }) => {
+            let id = |&c: &u32| ids.as_ref().map_or(i64::from(c), |ids| ids[c as usize]);
             write::<u32>(output, 0, rows.clone().map(|row| Some(row as u32)))?;
-            write::<i64>(output, 1, clusters.cluster[rows.clone()].iter().map(|&c| Some(i64::from(c))))?;
+            write::<i64>(output, 1, clusters.cluster[rows.clone()].iter().map(|c| Some(id(c))))?;
             write::<u32>(output, 2, clusters.parent[rows.clone()].iter().map(|&parent| Some(parent)))?;
             write::<f64>(output, 3, clusters.delta[rows.clone()].iter().copied())?;
             write::<f64>(output, 4, clusters.density[rows.clone()].iter().map(|&density| Some(density)))?;
             write::<bool>(output, 5, rows.map(|row| Some(clusters.is_peak(row))))
+        }
+        Table::Assigned(table) => {
+            let rows = &table[rows];
+            write::<u32>(output, 0, rows.iter().map(|row| Some(row.point)))?;
+            write::<i64>(output, 1, rows.iter().map(|row| row.cluster))?;
+            write::<u32>(output, 2, rows.iter().map(|row| Some(row.assignment.parent.unwrap_or(row.point))))?;
+            write::<f64>(output, 3, rows.iter().map(|row| row.assignment.delta))?;
+            write::<f64>(output, 4, rows.iter().map(|row| Some(row.assignment.density)))?;
+            write::<bool>(output, 5, rows.iter().map(|row| Some(row.assignment.parent.is_none())))
         }
         Table::Sweep(sweep) => {
             let scored = sweep.iter().any(|row| row.scores.is_some());

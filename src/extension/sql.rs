@@ -24,7 +24,7 @@ use duckdb_neo::types::DuckDBType;
 use duckdb_neo::vector::{Unknown, Vector};
 
 use super::ids::NATIVE_TYPES;
-use super::plan::{ClusterSummary, Input, KernelName, KnnGraph, Plan, TauSweep};
+use super::plan::{AssignClusters, ClusterSummary, DpcCluster, Input, KernelName, KnnGraph, Plan, TauSweep};
 use super::slot::new_token;
 use super::{functions, guarded, plan};
 use crate::embeddings::Precision;
@@ -56,6 +56,10 @@ pub enum Columns {
     Labels { id: String, label: String },
     /// Named by the argument `id`, and `cluster_id`, `parent_id`, `delta`.
     Clusters { id: String },
+    /// Named by the argument `id`, and `cluster_id`; with `density` also `delta` and `density`.
+    Members { id: String, density: bool },
+    /// `src`, `dst`.
+    Pairs,
 }
 
 impl Relation {
@@ -98,6 +102,14 @@ impl Relation {
             Plan::TauSweep(TauSweep { id, label, .. }) if at == 2 => {
                 Self::new(plan, "labels", name, Columns::Labels { id: id.clone(), label: label.clone() })
             }
+            Plan::DpcCluster(stage) if at > 1 => {
+                let (argument, _) = stage.given().nth(at - 2)?;
+                let columns = match argument {
+                    "previous" => Columns::Members { id: stage.id.clone(), density: false },
+                    _ => Columns::Pairs,
+                };
+                Self { function: stage.function.clone(), ..Self::new(plan, argument, name, columns) }
+            }
             Plan::DpcCluster(_) | Plan::TauSweep(_) | Plan::DecisionGraph(_) => match at {
                 0 => Self::new(plan, "density", name, Columns::Densities),
                 _ => Self::new(plan, "distance", name, Columns::Distances),
@@ -115,6 +127,14 @@ impl Relation {
                 _ => Self::new(plan, "distance", name, Columns::Distances),
             },
             Plan::SuggestSplits(stage) => Self::new(plan, "clusters", name, Columns::Clusters { id: stage.id.clone() }),
+            Plan::AssignClusters(stage) => {
+                let AssignClusters { id, embedding, precision, .. } = stage.clone();
+                match at {
+                    0 => Self::new(plan, "source", name, Columns::Points { id, embedding, precision }),
+                    1 => Self::new(plan, "base", name, Columns::Points { id, embedding, precision }),
+                    _ => Self::new(plan, "clusters", name, Columns::Members { id, density: true }),
+                }
+            }
             Plan::KnnGraph(_) => return None,
         })
     }
@@ -168,9 +188,9 @@ pub fn columns(plan: &Plan) -> Vec<Column> {
         Plan::TransitionMatrix(_) => vec![id("src"), id("dst"), Value("probability")],
         Plan::Ndde(_) => vec![id("id"), Value("density")],
         Plan::Tpdi(_) => vec![id("src"), id("dst"), Value("distance")],
-        Plan::DpcCluster(stage) => {
+        Plan::DpcCluster(DpcCluster { id: name, .. }) | Plan::AssignClusters(AssignClusters { id: name, .. }) => {
             let values = ["delta", "density", "is_peak"].map(Value);
-            let ids = [id(&stage.id), Value("cluster_id"), id("parent_id")];
+            let ids = [id(name), Value("cluster_id"), id("parent_id")];
             ids.into_iter().chain(values).collect()
         }
         Plan::TauSweep(stage) => {
@@ -233,6 +253,17 @@ fn sink(token: u64, at: usize, relation: &Relation) -> String {
         Columns::Clusters { id } => (
             format!("{}, {}, cluster_id::BIGINT, delta::DOUBLE", id_arguments("id"), id_arguments("parent_id")),
             format!("SELECT {checked}, {} AS id, parent_id, cluster_id, delta {from}", identifier(id)),
+        ),
+        Columns::Members { id, density } => {
+            let read = if *density { "delta, density" } else { "NULL AS delta, NULL AS density" };
+            (
+                format!("{}, cluster_id::BIGINT, delta::DOUBLE, density::DOUBLE", id_arguments("id")),
+                format!("SELECT {checked}, {} AS id, cluster_id, {read} {from}", identifier(id)),
+            )
+        }
+        Columns::Pairs => (
+            format!("{}, {}, 0::DOUBLE", id_arguments("src"), id_arguments("dst")),
+            format!("SELECT {checked}, src, dst {from}"),
         ),
         Columns::Probabilities => (
             format!("{}, {}, probability::DOUBLE", id_arguments("src"), id_arguments("dst")),

@@ -47,6 +47,12 @@ impl Points {
         }
     }
 
+    /// A copy of these points, in this order.
+    pub fn select(&self, rows: &[u32]) -> Self {
+        let squared_lengths = rows.iter().map(|&row| self.squared_lengths[row as usize]).collect();
+        Self { embeddings: self.embeddings.select(rows), metric: self.metric, squared_lengths }
+    }
+
     /// N, the number of points.
     pub fn len(&self) -> usize {
         self.embeddings.len()

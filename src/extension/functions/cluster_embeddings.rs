@@ -1,11 +1,13 @@
 //! `cluster_embeddings(source, ...)`: all five stages in one call.
 
-use super::super::plan::{DpcCluster, Input, Plan, Tpdi, TransitionMatrix};
-use super::dpc_cluster::{RETURNS, TAU, tau};
+use duckdb_neo::Result;
+
+use super::super::plan::{Arguments, Input, Plan, Tpdi, TransitionMatrix};
+use super::dpc_cluster::{CANNOT_LINK, MUST_LINK, PREVIOUS, RETURNS, TAU};
 use super::knn_graph::*;
 use super::ndde::{EPSILON, MAX_ITERATIONS};
 use super::transition_matrix::{KERNEL, SIGMA, kernel};
-use super::{Stage, knn_graph, ndde};
+use super::{Stage, dpc_cluster, knn_graph, ndde};
 
 /// The columns of the result beside the id.
 const OTHER_COLUMNS: [&str; 5] = ["cluster_id", "parent_id", "delta", "density", "is_peak"];
@@ -30,6 +32,9 @@ pub static STAGE: Stage = Stage {
         EXPANSION_ADD,
         EXPANSION_SEARCH,
         PRECISION,
+        PREVIOUS,
+        MUST_LINK,
+        CANNOT_LINK,
     ],
     examples: &[
         "FROM cluster_embeddings('faces', k := 80, tau := 0.7)",
@@ -39,21 +44,21 @@ pub static STAGE: Stage = Stage {
     plan: |arguments| {
         let graph = knn_graph::plan(arguments, Some(STAGE.name))?;
         let (kernel, sigma) = kernel(arguments)?;
-        let id = arguments.column("id")?;
-        if OTHER_COLUMNS.iter().any(|column| column.eq_ignore_ascii_case(&id)) {
-            return Err(
-                arguments.error(format!("id := '{id}' is also another column of the result; rename it in a view"))
-            );
-        }
+        let id = id(arguments)?;
         let transition =
             Plan::TransitionMatrix(TransitionMatrix { graph: Input::Stage(Box::new(graph)), kernel, sigma });
         let transition = Input::Stage(Box::new(transition));
         let density = ndde::plan(arguments, transition.clone())?;
-        Ok(Plan::DpcCluster(DpcCluster {
-            density: Input::Stage(Box::new(density)),
-            distance: Input::Stage(Box::new(Plan::Tpdi(Tpdi { transition }))),
-            tau: tau(arguments)?,
-            id,
-        }))
+        let [density, distance] = [density, Plan::Tpdi(Tpdi { transition })].map(|plan| Input::Stage(Box::new(plan)));
+        dpc_cluster::plan(arguments, STAGE.name, id, density, distance)
     },
 };
+
+/// The column of the ids, which is also that of the result.
+pub fn id(arguments: &Arguments<'_>) -> Result<String> {
+    let id = arguments.column("id")?;
+    if OTHER_COLUMNS.iter().any(|column| column.eq_ignore_ascii_case(&id)) {
+        return Err(arguments.error(format!("id := '{id}' is also another column of the result; rename it in a view")));
+    }
+    Ok(id)
+}

@@ -9,20 +9,17 @@ pub static STAGE: Stage = Stage {
     name: "dpc_cluster",
     description: "Density peak clustering: each point joins its nearest neighbor of higher density, if that is nearer than tau; the others are peaks, and each tree is a cluster.",
     returns: RETURNS,
-    parameters: &[DENSITY, DISTANCE, TAU],
-    examples: &["FROM dpc_cluster('r', 'd', tau := 0.7)", "FROM dpc_cluster(ndde('p'), tpdi('p'), tau := 0.7)"],
+    parameters: &[DENSITY, DISTANCE, TAU, PREVIOUS, MUST_LINK, CANNOT_LINK],
+    examples: &[
+        "FROM dpc_cluster('r', 'd', tau := 0.7)",
+        "FROM dpc_cluster(ndde('p'), tpdi('p'), tau := 0.7)",
+        "FROM dpc_cluster('r', 'd', previous := 'clusters', cannot_link := 'same_photo')",
+    ],
     nested_example: None,
-    plan: |arguments| {
-        Ok(Plan::DpcCluster(DpcCluster {
-            density: density(arguments)?,
-            distance: distance(arguments)?,
-            tau: tau(arguments)?,
-            id: "id".into(),
-        }))
-    },
+    plan: |arguments| plan(arguments, STAGE.name, "id".into(), density(arguments)?, distance(arguments)?),
 };
 
-pub const RETURNS: &str = "Returns id, cluster_id (0, 1, 2, ... in order of the smallest ids), parent_id (a peak's own id), delta (distance to the candidate parent, NULL without one), density and is_peak.";
+pub const RETURNS: &str = "Returns id, cluster_id (0, 1, 2, ... in order of the smallest ids, or as previous has it), parent_id (a peak's own id), delta (distance to the candidate parent, NULL without one), density and is_peak.";
 
 pub const DENSITY: Parameter = Parameter {
     name: "density",
@@ -39,6 +36,40 @@ pub const TAU: Parameter = Parameter {
     default: Default::Number(0.7),
     description: "a point joins its parent if their distance is below this, between 0 and 1",
 };
+
+pub const PREVIOUS: Parameter = Parameter {
+    name: "previous",
+    default: Default::Null,
+    description: "name of a relation with the cluster_id of each id in an earlier clustering: clusters keep the id of the one that they overlap most, new ones get ids beyond the greatest. NULL: ids from 0",
+};
+pub const MUST_LINK: Parameter = Parameter {
+    name: "must_link",
+    default: Default::Null,
+    description: "name of a relation with src and dst: pairs that share a cluster. NULL: none",
+};
+pub const CANNOT_LINK: Parameter = Parameter {
+    name: "cannot_link",
+    default: Default::Null,
+    description: "name of a relation with src and dst: pairs that do not share a cluster, such as two faces in one photo. NULL: none",
+};
+
+/// The stage with the relations that are given beside densities and distances.
+pub fn plan(arguments: &Arguments<'_>, function: &str, id: String, density: Input, distance: Input) -> Result<Plan> {
+    let pairs = |name| {
+        let relation = arguments.optional_relation_of(name, "the name of a relation with columns src, dst")?;
+        Ok::<_, duckdb_neo::Error>(relation.map(Input::Relation))
+    };
+    Ok(Plan::DpcCluster(DpcCluster {
+        function: function.into(),
+        density,
+        distance,
+        tau: tau(arguments)?,
+        id,
+        previous: arguments.optional_relation("previous")?.map(Input::Relation),
+        must_link: pairs("must_link")?,
+        cannot_link: pairs("cannot_link")?,
+    }))
+}
 
 pub fn density(arguments: &Arguments<'_>) -> Result<Input> {
     arguments.input("density", "ndde", "id, density")

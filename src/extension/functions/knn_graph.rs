@@ -85,11 +85,16 @@ pub const PRECISION: Parameter = Parameter {
     description: "how the embeddings are kept: 'f32', 'f16' (half the memory) or 'i8' (a quarter), rounded; 'i8' with hnsw only for cosine",
 };
 
+pub fn metric(arguments: &Arguments<'_>) -> Result<Metric> {
+    arguments.choice("metric", &[("cosine", Metric::Cosine), ("ip", Metric::Ip), ("l2sq", Metric::L2sq)])
+}
+
+pub fn precision(arguments: &Arguments<'_>) -> Result<Precision> {
+    arguments.choice("precision", &[("f32", Precision::F32), ("f16", Precision::F16), ("i8", Precision::I8)])
+}
+
 pub fn plan(arguments: &Arguments<'_>, caller: Option<&str>) -> Result<Plan> {
-    let metric =
-        arguments.choice("metric", &[("cosine", Metric::Cosine), ("ip", Metric::Ip), ("l2sq", Metric::L2sq)])?;
-    let precision =
-        arguments.choice("precision", &[("f32", Precision::F32), ("f16", Precision::F16), ("i8", Precision::I8)])?;
+    let (metric, precision) = (metric(arguments)?, precision(arguments)?);
     let graph = KnnGraph {
         function: caller.unwrap_or(STAGE.name).into(),
         source: arguments.relation("source")?,

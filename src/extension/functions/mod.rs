@@ -1,5 +1,6 @@
 //! The functions that users call, one file each.
 
+mod assign_clusters;
 mod cluster_embeddings;
 mod cluster_summary;
 mod decision_graph;
@@ -57,7 +58,7 @@ pub enum Default {
 }
 
 /// All stages.
-pub static STAGES: [&Stage; 11] = [
+pub static STAGES: [&Stage; 12] = [
     &knn_graph::STAGE,
     &transition_matrix::STAGE,
     &ndde::STAGE,
@@ -69,6 +70,7 @@ pub static STAGES: [&Stage; 11] = [
     &cluster_summary::STAGE,
     &suggest_merges::STAGE,
     &suggest_splits::STAGE,
+    &assign_clusters::STAGE,
 ];
 
 /// Documentation of a function that only the SQL of a stage calls.

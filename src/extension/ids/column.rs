@@ -120,6 +120,11 @@ impl Ids {
         self.column.len()
     }
 
+    /// No ids, of the same type.
+    pub fn none_like(other: &Self) -> Self {
+        Self { column: other.column.empty() }
+    }
+
     /// The first place whose id the place before has too.
     pub fn duplicate(&self) -> Option<usize> {
         (1..self.len()).find(|&at| self.column.key(at - 1) == self.column.key(at))
@@ -151,6 +156,15 @@ impl Ids {
             }
         }
         (Self { column }, first_numbers, second_numbers)
+    }
+
+    /// The first and then the second, numbered on, in no order.
+    pub fn chain(first: &Self, second: &Self) -> Self {
+        let mut column = first.column.empty();
+        for ids in [first, second] {
+            (0..ids.len()).for_each(|at| column.push_from(&ids.column, at));
+        }
+        Self { column }
     }
 
     fn find(&self, key: Key<'_>) -> Option<usize> {

@@ -1,0 +1,95 @@
+//! New points join a clustering as if each alone had been added to it.
+
+use density_peaks::assign::{AssignOptions, Assignment, assign};
+use density_peaks::knn::{KnnOptions, Method, Metric, Points, knn_graph};
+use density_peaks::ndde::{NddeOptions, ndde};
+use density_peaks::similarity::Kernel;
+use density_peaks::{Embeddings, Monitor, dpc, tpdi, transition};
+use proptest::prelude::*;
+
+const DIM: usize = 3;
+
+/// Rows of three whole numbers, none of them zero, many of them equal.
+fn rows(n: std::ops::Range<usize>) -> impl Strategy<Value = Vec<f32>> {
+    prop::collection::vec(prop::array::uniform3(-4i8..5), n).prop_map(|rows| {
+        rows.into_iter().flat_map(|row| [f32::from(row[0]) + 4.5, f32::from(row[1]), f32::from(row[2])]).collect()
+    })
+}
+
+fn points(rows: &[f32]) -> Points {
+    Points::new(Embeddings::new(rows.to_vec(), DIM).unwrap(), Metric::Cosine, &Monitor::new()).unwrap()
+}
+
+fn transition_of(rows: &[f32], k: usize, kernel: Kernel) -> density_peaks::sparse::Matrix {
+    let options = KnnOptions { k, method: Method::Exact, ..Default::default() };
+    let graph = knn_graph(&points(rows), &options, &Monitor::new()).unwrap();
+    transition::from_graph(&graph, kernel, &Monitor::new()).unwrap()
+}
+
+/// The rule over the whole transition matrix of the base and one new point, its last row.
+fn by_rerun(base: &[f32], new: &[f32], density: &[f64], delta: &[f64], options: &AssignOptions) -> Assignment {
+    let p = transition_of(&[base, new].concat(), options.k, options.kernel);
+    let x = density.len();
+    let distances = tpdi::tpdi(&p, &Monitor::new()).unwrap();
+    let neighbors: Vec<(usize, f64)> =
+        distances.outer_view(x).unwrap().iter().map(|(j, &distance)| (j, distance)).collect();
+    let at = |i: usize, j: usize| p.get(i, j).copied().unwrap_or(0.0);
+    let inflow: f64 = neighbors.iter().map(|&(j, _)| at(j, x) * density[j]).sum();
+    let leaving = 1.0 - at(x, x);
+    let own = if leaving > 0.0 { inflow / leaving } else { 1.0 };
+    let order = |a: &(usize, f64), b: &(usize, f64)| {
+        a.1.total_cmp(&b.1).then(density[b.0].total_cmp(&density[a.0])).then(a.0.cmp(&b.0))
+    };
+    let above = neighbors.iter().copied().filter(|&(j, _)| density[j] >= own).min_by(order);
+    let below = neighbors.iter().copied().filter(|&(j, d)| density[j] < own && d < delta[j]).min_by(order);
+    let near = |found: Option<(usize, f64)>| found.filter(|&(_, distance)| distance < options.tau);
+    let joined = near(above).or(near(below));
+    Assignment {
+        parent: joined.map(|found| found.0 as u32),
+        delta: joined.or(above).map(|found| found.1),
+        density: own,
+    }
+}
+
+proptest! {
+    #[test]
+    fn a_new_point_has_the_distances_of_a_run_with_it_and_joins_by_them(
+        base in rows(1..40), new in rows(1..6), k in 1usize..12, tau in 0.0f64..1.0,
+        kernel in prop_oneof![Just(Kernel::Linear), (0.05f64..1.0).prop_map(|sigma| Kernel::exp(sigma).unwrap())],
+    ) {
+        let p = transition_of(&base, k, kernel);
+        let density = ndde(&p, &NddeOptions::default(), &Monitor::new()).unwrap();
+        let distances = tpdi::tpdi(&p, &Monitor::new()).unwrap();
+        let clustering = dpc::dpc(density.clone(), &distances, tau, &Monitor::new()).unwrap();
+        let delta: Vec<f64> = clustering.delta.iter().map(|delta| delta.unwrap_or(f64::INFINITY)).collect();
+        let options = AssignOptions { k, kernel, tau };
+        let found = assign(&points(&base), &points(&new), &density, &delta, &options, &Monitor::new()).unwrap();
+        prop_assert_eq!(found.len(), new.len() / DIM);
+        for (row, found) in new.chunks(DIM).zip(&found) {
+            let expected = by_rerun(&base, row, &density, &delta, &options);
+            prop_assert!((found.density - expected.density).abs() < 1e-9);
+            prop_assert_eq!(found.delta.is_some(), expected.delta.is_some());
+            prop_assert!((found.delta.unwrap_or(0.0) - expected.delta.unwrap_or(0.0)).abs() < 1e-9);
+            if found.parent != expected.parent {
+                // Sums in another order: two neighbors within a rounding of each other.
+                let [one, other] = [found, &expected].map(|assignment| assignment.parent.unwrap() as usize);
+                prop_assert!((density[one] - density[other]).abs() < 1e-9);
+            }
+        }
+        // Each on its own.
+        for (row, found) in new.chunks(DIM).zip(&found) {
+            let alone = assign(&points(&base), &points(row), &density, &delta, &options, &Monitor::new()).unwrap();
+            prop_assert_eq!(&alone[0], found);
+        }
+    }
+}
+
+#[test]
+fn without_a_base_or_without_new_points_nothing_is_joined() {
+    let (none, one) = (Embeddings::new(vec![], DIM).unwrap(), Embeddings::new(vec![1.0, 0.0, 0.0], DIM).unwrap());
+    let [none, one] = [none, one].map(|rows| Points::new(rows, Metric::Cosine, &Monitor::new()).unwrap());
+    let options = AssignOptions { k: 5, kernel: Kernel::Exp { sigma: 0.1 }, tau: 0.7 };
+    let found = assign(&none, &one, &[], &[], &options, &Monitor::new()).unwrap();
+    assert_eq!(found, [Assignment { parent: None, delta: None, density: 1.0 }]);
+    assert_eq!(assign(&one, &none, &[1.0], &[0.5], &options, &Monitor::new()).unwrap(), []);
+}
