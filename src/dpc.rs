@@ -111,7 +111,7 @@ pub(crate) fn above(density: &[f64], j: usize, i: usize) -> bool {
 }
 
 /// The tree of each node, numbered in order of the trees' smallest nodes.
-fn number_trees(parent: &[u32]) -> Vec<u32> {
+pub(crate) fn number_trees(parent: &[u32]) -> Vec<u32> {
     const UNKNOWN: u32 = u32::MAX;
     let mut tree = vec![UNKNOWN; parent.len()];
     let mut trees = 0;

@@ -17,7 +17,7 @@
 //! ```
 //!
 //! [`sweep`] gives the figures of many tau at once, [`summary`] those of each cluster, and
-//! [`suggest`] the clusters to look at.
+//! [`suggest`] the clusters to look at. [`methods`] has other clusterings, to compare with.
 //!
 //! The core counts points by row number, 0..N. Points come from Arrow arrays
 //! ([`Embeddings::from_arrow`]) or slices, edges from record batches
@@ -31,6 +31,7 @@ pub mod embeddings;
 pub mod error;
 mod kernels;
 pub mod knn;
+pub mod methods;
 pub mod monitor;
 pub mod ndde;
 pub mod row;

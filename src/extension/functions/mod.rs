@@ -2,9 +2,11 @@
 
 mod cluster_embeddings;
 mod cluster_summary;
+mod cluster_with;
 mod decision_graph;
 mod dpc_cluster;
 mod explain_pair;
+mod kmeans_cluster;
 mod knn_graph;
 mod knn_methods;
 mod ndde;
@@ -57,7 +59,7 @@ pub enum Default {
 }
 
 /// All stages.
-pub static STAGES: [&Stage; 11] = [
+pub static STAGES: [&Stage; 13] = [
     &knn_graph::STAGE,
     &transition_matrix::STAGE,
     &ndde::STAGE,
@@ -69,6 +71,8 @@ pub static STAGES: [&Stage; 11] = [
     &cluster_summary::STAGE,
     &suggest_merges::STAGE,
     &suggest_splits::STAGE,
+    &cluster_with::STAGE,
+    &kmeans_cluster::STAGE,
 ];
 
 /// Documentation of a function that only the SQL of a stage calls.
