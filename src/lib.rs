@@ -19,6 +19,7 @@
 //! [`sweep`] gives the figures of many tau at once, [`summary`] those of each cluster, and
 //! [`suggest`] the clusters to look at. [`assign`] takes new points into a clustering that stands.
 //! [`constraints`] keep pairs of points together or apart, [`relabel`](mod@relabel) keeps the ids of an earlier clustering.
+//! [`methods`] has other clusterings, to compare with.
 //!
 //! The core counts points by row number, 0..N. Points come from Arrow arrays
 //! ([`Embeddings::from_arrow`]) or slices, edges from record batches
@@ -34,6 +35,7 @@ pub mod embeddings;
 pub mod error;
 mod kernels;
 pub mod knn;
+pub mod methods;
 pub mod monitor;
 pub mod ndde;
 pub mod relabel;

@@ -19,9 +19,7 @@ pub fn from_graph(graph: &KnnGraph, kernel: Kernel, monitor: &Monitor) -> Result
 
 /// The similarity of two neighbors of a graph.
 pub(crate) fn of_neighbors(kernel: Kernel, i: usize, j: u32, distance: f32) -> Result<f64> {
-    // Only `ip` gives a distance below 0.
-    let range = "at least 0, so under metric 'ip' the embeddings must not be longer than 1; use 'cosine'";
-    similarity_at(kernel, i, j, f64::from(distance), range)
+    checked_distance(i, j, f64::from(distance), GRAPH_RANGE).map(|distance| kernel.similarity(distance))
 }
 
 /// P of edges with a distance each. An edge from a point to itself is not needed and left out.
@@ -29,7 +27,8 @@ pub(crate) fn of_neighbors(kernel: Kernel, i: usize, j: u32, distance: f32) -> R
 /// # Errors
 /// If a distance is negative or not finite, or the run is stopped.
 pub fn from_distances(distances: &Matrix, kernel: Kernel, monitor: &Monitor) -> Result<Matrix> {
-    let similarity = |i, j, distance| similarity_at(kernel, i, j, distance, RANGE);
+    let similarity =
+        |i, j, distance| checked_distance(i, j, distance, RANGE).map(|distance| kernel.similarity(distance));
     build(distances.rows(), |i| row(distances, i), similarity, monitor)
 }
 
@@ -49,15 +48,20 @@ pub fn from_similarities(similarities: &Matrix, monitor: &Monitor) -> Result<Mat
 /// A distance this little below 0 is 0, rounded: `ip` of equal vectors of length 1.
 const ROUNDING: f64 = 1e-6;
 
-fn similarity_at(kernel: Kernel, i: usize, j: u32, distance: f64, range: &'static str) -> Result<f64> {
+/// A distance of at least 0, or an error that names the edge and the range.
+pub(crate) fn checked_distance(i: usize, j: u32, distance: f64, range: &'static str) -> Result<f64> {
     if distance >= -ROUNDING && distance.is_finite() {
-        Ok(kernel.similarity(distance.max(0.0)))
+        Ok(distance.max(0.0))
     } else {
         Err(value_error(i, j, "distance", distance, range))
     }
 }
 
-const RANGE: &str = "a finite number of at least 0";
+pub(crate) const RANGE: &str = "a finite number of at least 0";
+
+/// The range in a k-NN graph, where only `ip` gives a distance below 0.
+pub(crate) const GRAPH_RANGE: &str =
+    "at least 0, so under metric 'ip' the embeddings must not be longer than 1; use 'cosine'";
 
 fn value_error(i: usize, j: u32, name: &'static str, value: f64, range: &'static str) -> Error {
     Error::edge(i, j, EdgeProblem::Value { name, value, range })

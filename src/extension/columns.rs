@@ -73,6 +73,7 @@ impl<'a> Fields<'a> {
             Columns::Points { .. } => "",
             Columns::Edges(_) => "a graph is made by knn_graph(...)",
             Columns::Probabilities => "a transition matrix is made by transition_matrix(...)",
+            Columns::Distances if self.relation.argument == "graph" => "a graph is made by knn_graph(...)",
             Columns::Distances => "distances are made by tpdi(...)",
             Columns::Densities => "densities are made by ndde(...)",
             Columns::Labels { .. } => "",

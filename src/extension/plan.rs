@@ -18,6 +18,7 @@ use super::functions::{self, Stage};
 use super::{binder, defect, guarded, invalid};
 use crate::embeddings::Precision;
 use crate::knn::{HnswOptions, KnnOptions, Method, Metric};
+use crate::methods;
 
 /// Name of a plan's type.
 pub const TYPE_NAME: &str = "density_peaks_plan";
@@ -37,6 +38,8 @@ pub enum Plan {
     SuggestMerges(SuggestMerges),
     SuggestSplits(SuggestSplits),
     AssignClusters(AssignClusters),
+    ClusterWith(ClusterWith),
+    KmeansCluster(KmeansCluster),
 }
 
 /// What a stage reads: the relation of this name, or the result of another stage.
@@ -184,6 +187,23 @@ pub struct AssignClusters {
     pub tau: f64,
 }
 
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ClusterWith {
+    pub graph: Input,
+    #[serde(with = "MethodOfGraph")]
+    pub method: methods::Method,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct KmeansCluster {
+    /// Always a relation.
+    pub source: Input,
+    pub id: String,
+    pub embedding: String,
+    #[serde(with = "KmeansOptions")]
+    pub options: methods::Kmeans,
+}
+
 /// The kernel as the user names it.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -218,6 +238,56 @@ enum PrecisionName {
     I8,
 }
 
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "methods::Method")]
+enum MethodOfGraph {
+    ConnectedComponents {
+        threshold: f64,
+    },
+    Dbscan {
+        epsilon: f64,
+        min_points: usize,
+    },
+    SingleLinkage(#[serde(with = "StopOfMethod")] methods::Stop),
+    AverageLinkage(#[serde(with = "StopOfMethod")] methods::Stop),
+    RankOrder {
+        threshold: f64,
+    },
+    DensityPeaks {
+        #[serde(with = "DensityKernelName")]
+        kernel: methods::DensityKernel,
+        cutoff: f64,
+        threshold: f64,
+    },
+    MapEquation {
+        threshold: f64,
+        sigma: f64,
+    },
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "methods::Stop")]
+enum StopOfMethod {
+    Threshold(f64),
+    Clusters(usize),
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "methods::DensityKernel")]
+enum DensityKernelName {
+    Count,
+    Gaussian,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "methods::Kmeans")]
+struct KmeansOptions {
+    clusters: usize,
+    #[serde(with = "MetricName")]
+    metric: Metric,
+    max_iterations: usize,
+}
+
 impl Plan {
     /// Name of the stage's function.
     pub fn name(&self) -> &'static str {
@@ -233,6 +303,8 @@ impl Plan {
             Self::SuggestMerges(_) => "suggest_merges",
             Self::SuggestSplits(_) => "suggest_splits",
             Self::AssignClusters(_) => "assign_clusters",
+            Self::ClusterWith(_) => "cluster_with",
+            Self::KmeansCluster(_) => "kmeans_cluster",
         }
     }
 
@@ -252,6 +324,8 @@ impl Plan {
             Self::SuggestMerges(stage) => vec![&stage.clusters, &stage.density, &stage.distance],
             Self::SuggestSplits(stage) => vec![&stage.clusters],
             Self::AssignClusters(stage) => vec![&stage.source, &stage.base, &stage.clusters],
+            Self::ClusterWith(stage) => vec![&stage.graph],
+            Self::KmeansCluster(stage) => vec![&stage.source],
         }
     }
 
@@ -280,6 +354,11 @@ impl Arguments<'_> {
     fn value(&self, name: &str) -> Result<&Value> {
         let at = self.stage.parameters.iter().position(|parameter| parameter.name == name);
         at.and_then(|at| self.values.get(at)).ok_or_else(|| defect(format!("{} has no {name}", self.stage.name)))
+    }
+
+    /// Whether a parameter is not NULL.
+    pub fn is_given(&self, name: &str) -> Result<bool> {
+        Ok(!self.value(name)?.is_null()?)
     }
 
     fn required(&self, name: &str) -> Result<&Value> {

@@ -4,6 +4,7 @@
 mod assign;
 mod clusters;
 mod constrained;
+mod methods;
 mod peaks;
 
 use std::sync::Arc;
@@ -55,6 +56,8 @@ pub enum Table {
     Densities(Vec<f64>),
     Clusters(Clusters),
     Assigned(Vec<AssignedRow>),
+    /// The cluster of each point.
+    Groups(Vec<u32>),
     Sweep(Vec<TauRow>),
     Summary(Vec<SummaryRow>),
     Merges(Vec<MergeRow>),
@@ -76,6 +79,7 @@ impl Table {
             Self::Densities(densities) => densities.len(),
             Self::Clusters(clusters) => clusters.clustering.len(),
             Self::Assigned(rows) => rows.len(),
+            Self::Groups(clusters) => clusters.len(),
             Self::Sweep(rows) => rows.len(),
             Self::Decision { order, .. } => order.len(),
             Self::Summary(rows) => rows.len(),
@@ -188,6 +192,8 @@ impl Run<'_> {
             Plan::SuggestMerges(stage) => self.merges(plan, stage)?,
             Plan::SuggestSplits(stage) => self.splits(plan, stage)?,
             Plan::AssignClusters(stage) => self.assign(plan, stage)?,
+            Plan::ClusterWith(stage) => self.cluster_with(plan, stage)?,
+            Plan::KmeansCluster(stage) => self.kmeans(plan, stage)?,
         };
         Ok(Output { ids, table })
     }
@@ -227,6 +233,20 @@ impl Run<'_> {
             self.known_graphs.push((stage.clone(), graph.clone()));
         }
         Ok(graph)
+    }
+
+    /// A graph whose rows and neighbors are the same points: those that edges name, as if it were a
+    /// stored table; with their ids and the call that made it.
+    fn whole_graph(&mut self, stage: &KnnGraph) -> Result<(Arc<knn::KnnGraph>, Arc<Ids>, String)> {
+        let Graph { graph, src, dst } = self.graph(stage)?;
+        let label = Relation::points(stage).label();
+        if Arc::ptr_eq(&src, &dst) {
+            return Ok((graph, src, label));
+        }
+        let mut used = vec![false; dst.len()];
+        (0..graph.len()).flat_map(|row| graph.row(row).0).for_each(|&j| used[j as usize] = true);
+        let (all, src, dst) = Ids::union(&src, &dst, &used);
+        Ok((Arc::new(graph.renumber(all.len(), &src, &dst)), Arc::new(all), label))
     }
 
     fn new_graph(&mut self, stage: &KnnGraph) -> Result<Graph> {
@@ -346,17 +366,7 @@ impl Run<'_> {
         let (matrix, ids, label) = match &stage.graph {
             Input::Stage(inner) => {
                 let Plan::KnnGraph(inner) = &**inner else { unreachable!("only a graph is taken as a graph") };
-                let Graph { mut graph, src, dst } = self.graph(inner)?;
-                let mut ids = src.clone();
-                if !Arc::ptr_eq(&src, &dst) {
-                    // The points are those that edges name, as if the graph were a stored table.
-                    let mut used = vec![false; dst.len()];
-                    (0..graph.len()).flat_map(|row| graph.row(row).0).for_each(|&j| used[j as usize] = true);
-                    let (all, src, dst) = Ids::union(&src, &dst, &used);
-                    graph = Arc::new(graph.renumber(all.len(), &src, &dst));
-                    ids = Arc::new(all);
-                }
-                let label = Relation::points(inner).label();
+                let (graph, ids, label) = self.whole_graph(inner)?;
                 (transition::from_graph(&graph, kernel, self.monitor).map_err(failed(&label, &ids))?, ids, label)
             }
             Input::Relation(_) => {

@@ -285,6 +285,10 @@ fn emit(table: &Table, rows: Range<usize>, mut output: DataChunkRef<'_>) -> Resu
             write::<f64>(output, 4, rows.iter().map(|row| Some(row.assignment.density)))?;
             write::<bool>(output, 5, rows.iter().map(|row| Some(row.assignment.parent.is_none())))
         }
+        Table::Groups(clusters) => {
+            write::<u32>(output, 0, rows.clone().map(|row| Some(row as u32)))?;
+            write::<i64>(output, 1, clusters[rows].iter().map(|&cluster| Some(i64::from(cluster))))
+        }
         Table::Sweep(sweep) => {
             let scored = sweep.iter().any(|row| row.scores.is_some());
             let rows = &sweep[rows];

@@ -24,7 +24,9 @@ use duckdb_neo::types::DuckDBType;
 use duckdb_neo::vector::{Unknown, Vector};
 
 use super::ids::NATIVE_TYPES;
-use super::plan::{AssignClusters, ClusterSummary, DpcCluster, Input, KernelName, KnnGraph, Plan, TauSweep};
+use super::plan::{
+    AssignClusters, ClusterSummary, DpcCluster, Input, KernelName, KmeansCluster, KnnGraph, Plan, TauSweep,
+};
 use super::slot::new_token;
 use super::{functions, guarded, plan};
 use crate::embeddings::Precision;
@@ -135,6 +137,11 @@ impl Relation {
                     _ => Self::new(plan, "clusters", name, Columns::Members { id, density: true }),
                 }
             }
+            Plan::ClusterWith(_) => Self::new(plan, "graph", name, Columns::Distances),
+            Plan::KmeansCluster(KmeansCluster { id, embedding, .. }) => {
+                let (id, embedding) = (id.clone(), embedding.clone());
+                Self::new(plan, "source", name, Columns::Points { id, embedding, precision: Precision::F32 })
+            }
             Plan::KnnGraph(_) => return None,
         })
     }
@@ -211,6 +218,8 @@ pub fn columns(plan: &Plan) -> Vec<Column> {
             let link = [Value("cluster_id"), Value("delta"), id("id"), id("parent_id")];
             link.into_iter().chain(sizes).collect()
         }
+        Plan::ClusterWith(_) => vec![id("id"), Value("cluster_id")],
+        Plan::KmeansCluster(stage) => vec![id(&stage.id), Value("cluster_id")],
         Plan::DecisionGraph(_) => vec![id("id"), Value("density"), Value("delta"), id("candidate_id")],
     }
 }

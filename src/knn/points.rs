@@ -105,7 +105,7 @@ impl Points {
         self.squared_lengths.iter().copied().fold(0.0, f64::max).sqrt()
     }
 
-    pub(super) fn row(&self, row: usize) -> Row<'_> {
+    pub(crate) fn row(&self, row: usize) -> Row<'_> {
         self.embeddings.row(row)
     }
 }

@@ -3,9 +3,11 @@
 mod assign_clusters;
 mod cluster_embeddings;
 mod cluster_summary;
+mod cluster_with;
 mod decision_graph;
 mod dpc_cluster;
 mod explain_pair;
+mod kmeans_cluster;
 mod knn_graph;
 mod knn_methods;
 mod ndde;
@@ -58,7 +60,7 @@ pub enum Default {
 }
 
 /// All stages.
-pub static STAGES: [&Stage; 12] = [
+pub static STAGES: [&Stage; 14] = [
     &knn_graph::STAGE,
     &transition_matrix::STAGE,
     &ndde::STAGE,
@@ -71,6 +73,8 @@ pub static STAGES: [&Stage; 12] = [
     &suggest_merges::STAGE,
     &suggest_splits::STAGE,
     &assign_clusters::STAGE,
+    &cluster_with::STAGE,
+    &kmeans_cluster::STAGE,
 ];
 
 /// Documentation of a function that only the SQL of a stage calls.
