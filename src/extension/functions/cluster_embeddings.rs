@@ -4,7 +4,7 @@ use super::super::plan::{DpcCluster, Input, Plan, Tpdi, TransitionMatrix};
 use super::dpc_cluster::{RETURNS, TAU, tau};
 use super::knn_graph::*;
 use super::ndde::{EPSILON, MAX_ITERATIONS};
-use super::transition_matrix::{KERNEL, SIGMA, kernel};
+use super::transition_matrix::{KERNEL, MODEL, SIGMA, kernel, model};
 use super::{Stage, knn_graph, ndde};
 
 /// The columns of the result beside the id.
@@ -24,6 +24,7 @@ pub static STAGE: Stage = Stage {
         EMBEDDING,
         KERNEL,
         SIGMA,
+        MODEL,
         EPSILON,
         MAX_ITERATIONS,
         CONNECTIVITY,
@@ -33,20 +34,22 @@ pub static STAGE: Stage = Stage {
     ],
     examples: &[
         "FROM cluster_embeddings('faces', k := 80, tau := 0.7)",
+        "FROM cluster_embeddings('faces', k := 80, model := 'similarity.onnx')",
         "SELECT p.*, c.cluster_id FROM photos p JOIN cluster_embeddings('photos', id := 'photo_id') c USING (photo_id)",
     ],
     nested_example: None,
     plan: |arguments| {
         let graph = knn_graph::plan(arguments, Some(STAGE.name))?;
         let (kernel, sigma) = kernel(arguments)?;
+        let model = model(arguments, kernel, None)?;
         let id = arguments.column("id")?;
         if OTHER_COLUMNS.iter().any(|column| column.eq_ignore_ascii_case(&id)) {
             return Err(
                 arguments.error(format!("id := '{id}' is also another column of the result; rename it in a view"))
             );
         }
-        let transition =
-            Plan::TransitionMatrix(TransitionMatrix { graph: Input::Stage(Box::new(graph)), kernel, sigma });
+        let graph = Input::Stage(Box::new(graph));
+        let transition = Plan::TransitionMatrix(TransitionMatrix { graph, kernel, sigma, model });
         let transition = Input::Stage(Box::new(transition));
         let density = ndde::plan(arguments, transition.clone())?;
         Ok(Plan::DpcCluster(DpcCluster {
