@@ -49,6 +49,12 @@ pub enum Error {
     /// The `usearch` index refused.
     #[error("the HNSW index failed: {0}")]
     Index(String),
+    /// A model breaks the contract, or fails.
+    #[error("the model cannot be used: {0}")]
+    Model(String),
+    /// ONNX Runtime is not there, or cannot be loaded.
+    #[error("{0}")]
+    Runtime(String),
     /// The caller asked to stop.
     #[error("interrupted")]
     Interrupted,
@@ -84,7 +90,7 @@ pub enum PointProblem {
     Circle,
     /// The parent is no point.
     NoParent,
-    /// A point of a cluster without an embedding.
+    /// A point without an embedding.
     NoEmbedding,
     /// A point of a cluster without a density.
     NoDensity,
@@ -121,7 +127,7 @@ impl PointProblem {
             }
             Self::Circle => format!("the parents of id {id} lead back to it; clusters are made by dpc_cluster(...)"),
             Self::NoParent => format!("the parent of id {id} has no row of its own; give whole clusters"),
-            Self::NoEmbedding => format!("id {id} has no row in source; every point of a cluster needs an embedding"),
+            Self::NoEmbedding => format!("id {id} has no row in source; every point needs an embedding"),
             Self::NoCluster => {
                 format!("id {id} of base has no row in clusters; leave it out of base, or assign it as a new row first")
             }

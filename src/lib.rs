@@ -6,7 +6,7 @@
 //!     |
 //! knn          k-NN graph: k nearest of each point, with distances
 //!     |
-//! similarity   distance -> similarity
+//! similarity   distance -> similarity, or a learned model of a point with its neighbors
 //! transition   P: one row a point, itself included, rows sum to 1
 //!     |--------------.
 //! ndde  density      tpdi  distance of each edge

@@ -68,6 +68,15 @@ impl Row<'_> {
         }
     }
 
+    /// Append the features in single precision.
+    pub(crate) fn append_to(self, features: &mut Vec<f32>) {
+        match self {
+            Self::F32(values) => features.extend_from_slice(values),
+            Self::F16(values, scale) => features.extend(values.iter().map(|&x| single(x) * scale)),
+            Self::I8(values, scale) => features.extend(values.iter().map(|&x| f32::from(x) * scale)),
+        }
+    }
+
     /// Append the whole numbers nearest to the features times `factor`, none of which is beyond 16 bits.
     pub(crate) fn quantize(self, factor: f64, whole: &mut Vec<i16>) {
         match self {

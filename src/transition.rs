@@ -6,7 +6,8 @@ use rayon::prelude::*;
 use crate::error::{EdgeProblem, Error, Result};
 use crate::knn::KnnGraph;
 use crate::monitor::Monitor;
-use crate::similarity::Kernel;
+use crate::row::Row;
+use crate::similarity::{Kernel, Model, Neighborhoods};
 use crate::sparse::{Matrix, ROWS, matrix, row, starts, units};
 
 /// P of a k-NN graph.
@@ -43,6 +44,20 @@ pub fn from_similarities(similarities: &Matrix, monitor: &Monitor) -> Result<Mat
         if valid { Ok(similarity) } else { Err(value_error(i, j, "similarity", similarity, RANGE)) }
     };
     build(similarities.rows(), |i| row(similarities, i), similarity, monitor)
+}
+
+/// P of the probabilities that a learned model gives each neighbor, see [`Model::similarities`].
+///
+/// # Errors
+/// As there.
+pub fn from_model<'a>(
+    neighborhoods: Neighborhoods,
+    features: impl Fn(u32) -> Row<'a> + Sync,
+    model: &Model,
+    monitor: &Monitor,
+) -> Result<Matrix> {
+    let similarities = model.similarities(neighborhoods, features, monitor)?;
+    from_similarities(&similarities, monitor)
 }
 
 /// A distance this little below 0 is 0, rounded: `ip` of equal vectors of length 1.

@@ -76,3 +76,24 @@ def faces(con):
     """A connection with a table `faces` of 300 points."""
     create_points(con)
     return con
+
+
+@pytest.fixture
+def graph():
+    """A connection with a table `faces` of 200 points of 16 dimensions, and their graph `g` with 6 neighbors."""
+    with connect(threads=2) as connection:
+        create_points(connection, points=200, dim=16, groups=20)
+        connection.execute("CREATE TABLE g AS FROM knn_graph('faces', k := 6)")
+        yield connection
+
+
+@pytest.fixture
+def save(tmp_path):
+    """Write a model, or bytes; gives its path."""
+
+    def save(model, name="model.onnx") -> str:
+        path = tmp_path / name
+        path.write_bytes(model if isinstance(model, bytes) else model.SerializeToString())
+        return str(path)
+
+    return save

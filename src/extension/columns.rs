@@ -27,6 +27,8 @@ pub struct Bound {
     pub similarity: bool,
     /// The type of labels, where the relation has them.
     pub label: Option<IdType>,
+    /// The dimensions of the embeddings, where their type fixes them.
+    pub dim: Option<usize>,
 }
 
 /// A relation's columns, and how to complain of them.
@@ -97,14 +99,18 @@ impl<'a> Fields<'a> {
         if is_number(found.id()?) { Ok(()) } else { Err(self.wrong_type(name, found, "a number")?) }
     }
 
-    fn embedding(&self, name: &str) -> Result<()> {
+    /// The column's dimensions, where its type fixes them.
+    fn embedding(&self, name: &str) -> Result<Option<usize>> {
         let found = self.get(name, "name the column of embeddings with embedding := '...'")?;
         let child = match found.id()? {
             LogicalTypeID::List | LogicalTypeID::Array => found.get_param(0)?.1.get::<LogicalType>()?,
             _ => None,
         };
         match child.map(|child| child.id()).transpose()? {
-            Some(LogicalTypeID::Float | LogicalTypeID::Double) => Ok(()),
+            Some(LogicalTypeID::Float | LogicalTypeID::Double) if found.id()? == LogicalTypeID::Array => {
+                Ok(found.get_param(1)?.1.get::<i64>()?.map(|dim| dim as usize))
+            }
+            Some(LogicalTypeID::Float | LogicalTypeID::Double) => Ok(None),
             _ => Err(self.wrong_type(name, found, "FLOAT[n], FLOAT[], DOUBLE[n] or DOUBLE[]; cast it")?),
         }
     }
@@ -145,10 +151,11 @@ impl<'a> Fields<'a> {
             Columns::Densities => "id".into(),
             _ => "src".into(),
         };
+        let mut dim = None;
         let (id, similarity) = match &self.relation.columns {
             Columns::Points { id, embedding, .. } => {
                 let id = self.id(id, "name the column of ids with id := '...'")?;
-                self.embedding(embedding)?;
+                dim = self.embedding(embedding)?;
                 (id, false)
             }
             Columns::Densities => {
@@ -181,7 +188,7 @@ impl<'a> Fields<'a> {
             Columns::Labels { label, .. } => Some(self.id(label, "name the column of labels with label := '...'")?),
             _ => None,
         };
-        Ok(Bound { id, id_column, similarity, label })
+        Ok(Bound { id, id_column, similarity, label, dim })
     }
 
     /// Whether to use the similarity of an edge: where it is given, but for the kernel 'exp'.
@@ -229,6 +236,9 @@ impl ScalarBindCallbacks for CheckColumns {
             let at = relation_number(&arguments, slot.relations.len())?;
             let bound = Fields::of_row(&slot.relations[at], &arguments, 2)?.check()?;
             check_same_id_type(&slot, at, &bound)?;
+            if let Some(dim) = bound.dim {
+                slot.models.check_dim(&slot.plan, &slot.relations[at], dim).map_err(binder)?;
+            }
             let _ = slot.bound[at].set(bound);
             Ok(())
         })

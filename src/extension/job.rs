@@ -24,8 +24,8 @@ pub struct Job {
 
 /// Why a run failed.
 pub struct Failure {
-    /// The call that failed, as the user wrote it.
-    pub label: String,
+    /// The call that failed, as the user wrote it; `None` if the error names it.
+    pub label: Option<String>,
     pub error: Error,
     /// Whose numbers the error speaks of.
     pub ids: Option<Arc<Ids>>,
@@ -41,15 +41,16 @@ impl Job {
             .map_err(|error| invalid(format!("{} threads could not be started: {error}", slot.limits.threads)))?;
         let job = Arc::new(Self { monitor: Monitor::new(), result: Mutex::default(), done: Condvar::new() });
         let (slot, running) = (Arc::downgrade(slot), job.clone());
-        let (plan, relations, limits) = match slot.upgrade() {
-            Some(slot) => (slot.plan.clone(), slot.relations.clone(), slot.limits),
+        let (plan, relations, limits, models) = match slot.upgrade() {
+            Some(slot) => (slot.plan.clone(), slot.relations.clone(), slot.limits, slot.models.clone()),
             None => return Err(defect("the statement's plan is gone")),
         };
         pool.spawn(move || {
-            let result = catch_unwind(AssertUnwindSafe(|| run(&plan, &relations, inputs, limits, &running.monitor)));
+            let result =
+                catch_unwind(AssertUnwindSafe(|| run(&plan, &relations, inputs, limits, models, &running.monitor)));
             let result = result.unwrap_or_else(|panic| {
                 let error = Error::Input(defect(panic_text(panic.as_ref())).message);
-                Err(Failure { label: plan.name().into(), error, ids: None })
+                Err(Failure { label: Some(plan.name().into()), error, ids: None })
             });
             if let (Ok(output), Some(slot)) = (&result, slot.upgrade()) {
                 *lock(&slot.ids) = output.ids.clone();
@@ -86,6 +87,9 @@ impl Failure {
             let ids = self.ids.as_ref().filter(|ids| (number as usize) < ids.len());
             ids.and_then(|ids| ids.display(id_type, number, context).ok()).unwrap_or_else(|| format!("#{number}"))
         });
-        Ok(invalid(format!("{}: {message}", self.label)))
+        Ok(invalid(match &self.label {
+            Some(label) => format!("{label}: {message}"),
+            None => message,
+        }))
     }
 }

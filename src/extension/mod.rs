@@ -13,6 +13,7 @@ mod functions;
 mod ids;
 mod job;
 mod memory;
+mod models;
 mod plan;
 mod run;
 mod sink;
@@ -37,6 +38,7 @@ fn load(extension: &Extension) -> Result<(), Box<dyn std::error::Error>> {
     source::register(extension)?;
     ids::register(extension)?;
     slot::register(extension)?;
+    models::register(extension)?;
     functions::register(extension)?;
     Ok(())
 }

@@ -89,6 +89,19 @@ pub struct TransitionMatrix {
     pub graph: Input,
     pub kernel: KernelName,
     pub sigma: f64,
+    pub model: Option<LearnedModel>,
+}
+
+/// A model file in place of a kernel.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LearnedModel {
+    /// The function that the user called, for messages.
+    pub function: String,
+    pub file: String,
+    /// Always a relation; without one the embeddings are those of the graph's points.
+    pub source: Option<Input>,
+    pub id: String,
+    pub embedding: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -312,7 +325,10 @@ impl Plan {
     pub fn inputs(&self) -> Vec<&Input> {
         match self {
             Self::KnnGraph(_) => vec![],
-            Self::TransitionMatrix(stage) => vec![&stage.graph],
+            Self::TransitionMatrix(stage) => {
+                let source = stage.model.as_ref().and_then(|model| model.source.as_ref());
+                [&stage.graph].into_iter().chain(source).collect()
+            }
             Self::Ndde(stage) => vec![&stage.transition],
             Self::Tpdi(stage) => vec![&stage.transition],
             Self::DpcCluster(stage) => {
@@ -327,6 +343,19 @@ impl Plan {
             Self::ClusterWith(stage) => vec![&stage.graph],
             Self::KmeansCluster(stage) => vec![&stage.source],
         }
+    }
+
+    /// The transition matrices among the stages that are made by a model.
+    pub fn learned(&self) -> Vec<(&TransitionMatrix, &LearnedModel)> {
+        let own = match self {
+            Self::TransitionMatrix(stage) => stage.model.as_ref().map(|model| (stage, model)),
+            _ => None,
+        };
+        let inner = self.inputs().into_iter().filter_map(|input| match input {
+            Input::Stage(stage) => Some(stage.learned()),
+            Input::Relation(_) => None,
+        });
+        own.into_iter().chain(inner.flatten()).collect()
     }
 
     pub fn to_json(&self) -> String {
@@ -346,6 +375,11 @@ pub struct Arguments<'a> {
 }
 
 impl Arguments<'_> {
+    /// Name of the function that was called.
+    pub fn name(&self) -> &'static str {
+        self.stage.name
+    }
+
     /// An error about this call.
     pub fn error(&self, message: impl std::fmt::Display) -> duckdb_neo::Error {
         invalid(format!("{}: {message}", self.stage.name))
@@ -415,6 +449,17 @@ impl Arguments<'_> {
             None => self.text_of(name, what, value).map(Some),
             Some(plan) => Err(self.error(format!("{name} takes {what}, not {}(...)", plan.name()))),
         }
+    }
+
+    /// The path of a file; `None` for NULL.
+    pub fn optional_file(&self, name: &str) -> Result<Option<String>> {
+        let value = self.value(name)?;
+        let what = "the path of a file";
+        if value.is_null()? {
+            return Ok(None);
+        }
+        let file = self.text_of(name, what, value)?;
+        if file.is_empty() { Err(self.must_be(name, what, value)) } else { Ok(Some(file)) }
     }
 
     fn text_of(&self, name: &str, what: &str, value: &Value) -> Result<String> {

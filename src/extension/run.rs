@@ -4,6 +4,8 @@
 mod assign;
 mod clusters;
 mod constrained;
+mod graph;
+mod learned;
 mod methods;
 mod peaks;
 
@@ -12,12 +14,14 @@ use std::sync::Arc;
 pub use assign::AssignedRow;
 pub use clusters::{MergeRow, SplitRow, SummaryRow};
 pub use constrained::Clusters;
+use graph::Graph;
 
 use super::collect::Collected;
 use super::ids::{IdColumn, Ids};
 use super::job::Failure;
 use super::memory::{Limits, bytes_text};
-use super::plan::{Input, KernelName, KnnGraph, Ndde, Plan, TransitionMatrix};
+use super::models::Models;
+use super::plan::{Input, KernelName, KnnGraph, LearnedModel, Ndde, Plan, TransitionMatrix};
 use super::sql::Relation;
 use crate::dpc::Candidates;
 use crate::embeddings::{Embeddings, Precision};
@@ -95,6 +99,7 @@ pub fn run(
     relations: &[Relation],
     inputs: Vec<Rows>,
     limits: Limits,
+    models: Models,
     monitor: &Monitor,
 ) -> Result<Output> {
     let similar = relations.iter().zip(&inputs).filter(|(_, rows)| rows.similarity);
@@ -104,25 +109,24 @@ pub fn run(
         relations,
         similar,
         limits,
+        learned: plan.learned().into_iter().map(|(stage, model)| (stage.clone(), model.clone())).collect(),
+        models,
         monitor,
         whole: !matches!(plan, Plan::KnnGraph(_)),
         graphs: vec![],
         readers: vec![],
+        sources: vec![],
         points: vec![],
         known_graphs: vec![],
         given: vec![],
         transitions: vec![],
     };
     run.foresee(plan, &mut Vec::new());
+    if !run.models.is_empty() {
+        run.monitor.part(0.0..learned::GRAPH);
+        run.check_models(plan)?;
+    }
     run.stage(plan)
-}
-
-/// A graph with the ids of its rows and of its neighbors.
-#[derive(Clone)]
-struct Graph {
-    graph: Arc<knn::KnnGraph>,
-    src: Arc<Ids>,
-    dst: Arc<Ids>,
 }
 
 /// A matrix with the ids of its points and the call that made it.
@@ -144,12 +148,17 @@ struct Run<'a> {
     /// The relations whose edges carry a similarity.
     similar: Vec<Relation>,
     limits: Limits,
+    /// The stages with a model, and the models.
+    learned: Vec<(TransitionMatrix, LearnedModel)>,
+    models: Models,
     monitor: &'a Monitor,
     /// Whether stages follow the graph.
     whole: bool,
     /// The graphs and the edges of relations still to be asked for, each as often as it will be.
     graphs: Vec<KnnGraph>,
     readers: Vec<Relation>,
+    /// Likewise the sources of models.
+    sources: Vec<Relation>,
     /// What is asked for again.
     points: Vec<(Relation, Arc<Ids>, Embeddings)>,
     known_graphs: Vec<(KnnGraph, Graph)>,
@@ -159,14 +168,14 @@ struct Run<'a> {
 
 fn failed(label: &str, ids: &Arc<Ids>) -> impl Fn(Error) -> Failure + use<> {
     let (label, ids) = (label.to_owned(), ids.clone());
-    move |error| Failure { label: label.clone(), error, ids: Some(ids.clone()) }
+    move |error| Failure { label: Some(label.clone()), error, ids: Some(ids.clone()) }
 }
 
 impl Run<'_> {
     fn stage(&mut self, plan: &Plan) -> Result<Output> {
         let (ids, table) = match plan {
             Plan::KnnGraph(graph) => {
-                let Graph { graph, src, dst } = self.graph(graph)?;
+                let Graph { graph, src, dst, .. } = self.graph(graph)?;
                 let starts = sparse::starts(graph.len(), |row| graph.row(row).0.len());
                 (vec![src, dst], Table::Graph { graph, starts })
             }
@@ -208,6 +217,11 @@ impl Run<'_> {
         }
         seen.push(plan.clone());
         self.readers.extend(Relation::read_by(plan).into_iter().flatten());
+        if let Plan::TransitionMatrix(TransitionMatrix { model: Some(model), .. }) = plan
+            && model.source.is_some()
+        {
+            self.sources.push(read_by(plan, 1));
+        }
         for input in plan.inputs() {
             if let Input::Stage(stage) = input {
                 self.foresee(stage, seen);
@@ -235,28 +249,14 @@ impl Run<'_> {
         Ok(graph)
     }
 
-    /// A graph whose rows and neighbors are the same points: those that edges name, as if it were a
-    /// stored table; with their ids and the call that made it.
-    fn whole_graph(&mut self, stage: &KnnGraph) -> Result<(Arc<knn::KnnGraph>, Arc<Ids>, String)> {
-        let Graph { graph, src, dst } = self.graph(stage)?;
-        let label = Relation::points(stage).label();
-        if Arc::ptr_eq(&src, &dst) {
-            return Ok((graph, src, label));
-        }
-        let mut used = vec![false; dst.len()];
-        (0..graph.len()).flat_map(|row| graph.row(row).0).for_each(|&j| used[j as usize] = true);
-        let (all, src, dst) = Ids::union(&src, &dst, &used);
-        Ok((Arc::new(graph.renumber(all.len(), &src, &dst)), Arc::new(all), label))
-    }
-
     fn new_graph(&mut self, stage: &KnnGraph) -> Result<Graph> {
         let relation = Relation::points(stage);
         let label = relation.label();
-        let (ids, base) = self.points(&relation, stage)?;
-        let queries = Relation::queries(stage).map(|relation| self.points(&relation, stage)).transpose()?;
+        let (ids, base) = self.points(&relation, Some(stage))?;
+        let queries = Relation::queries(stage).map(|relation| self.points(&relation, Some(stage))).transpose()?;
         let searches = queries.as_ref().map_or(base.len(), |queries| queries.1.len());
         self.check_memory(stage, base.len(), searches, base.dim()).map_err(|error| Failure {
-            label: label.clone(),
+            label: Some(label.clone()),
             error,
             ids: None,
         })?;
@@ -267,14 +267,20 @@ impl Run<'_> {
             let error = format!(
                 "the embeddings of queries \"{name}\" have {found} dimensions, those of source have {expected}"
             );
-            return Err(Failure { label, error: Error::Input(error), ids: None });
+            return Err(Failure { label: Some(label), error: Error::Input(error), ids: None });
         }
+        let keep = self.keeps_points(stage);
+        let kept = |points: Vec<(&Arc<Ids>, Points)>| {
+            let points = points.into_iter().filter(|_| keep);
+            points.map(|(ids, points)| (ids.clone(), Arc::new(points))).collect()
+        };
         let (options, monitor) = (stage.options(), self.monitor);
         let base = Points::new(base, stage.metric, monitor).map_err(failed(&label, &ids))?;
         match queries {
             None => {
                 let graph = knn::knn_graph(&base, &options, monitor).map_err(failed(&label, &ids))?;
-                Ok(Graph { graph: Arc::new(graph), src: ids.clone(), dst: ids })
+                let points = kept(vec![(&ids, base)]);
+                Ok(Graph { graph: Arc::new(graph), src: ids.clone(), dst: ids, points })
             }
             Some((query_ids, queries)) => {
                 let label = Relation::queries(stage).map_or(label, |relation| relation.label());
@@ -283,7 +289,8 @@ impl Run<'_> {
                 let same = query_ids.numbers_in(&ids);
                 let same: Vec<u32> = same.into_iter().map(|same| same.unwrap_or(ABSENT)).collect();
                 let graph = knn::knn_queries(&base, &queries, &same, &options, monitor).map_err(&failed)?;
-                Ok(Graph { graph: Arc::new(graph), src: query_ids, dst: ids })
+                let points = kept(vec![(&query_ids, queries), (&ids, base)]);
+                Ok(Graph { graph: Arc::new(graph), src: query_ids, dst: ids, points })
             }
         }
     }
@@ -296,8 +303,8 @@ impl Run<'_> {
         Ok((ids, embeddings))
     }
 
-    /// The points of a relation in order of their ids, for a graph.
-    fn points(&mut self, relation: &Relation, stage: &KnnGraph) -> Result<(Arc<Ids>, Embeddings)> {
+    /// The points of a relation in order of their ids, for a graph or a model.
+    fn points(&mut self, relation: &Relation, stage: Option<&KnnGraph>) -> Result<(Arc<Ids>, Embeddings)> {
         let kept = self.points.iter().position(|kept| kept.0.same(relation));
         let (ids, embeddings) = match kept {
             Some(kept) => {
@@ -306,11 +313,12 @@ impl Run<'_> {
             }
             None => self.collected_points(relation)?,
         };
-        // Another graph of the same points may follow, under another metric.
+        // Another graph or model of the same points may follow, under another metric.
         let reads = |graph: &KnnGraph| {
             Relation::points(graph).same(relation) || Relation::queries(graph).is_some_and(|q| q.same(relation))
         };
-        if self.graphs.iter().any(|graph| graph != stage && reads(graph)) {
+        let model = self.sources.iter().any(|source| source.same(relation));
+        if model || self.graphs.iter().any(|graph| Some(graph) != stage && reads(graph)) {
             self.points.push((relation.clone(), ids.clone(), embeddings.clone()));
         }
         Ok((ids, embeddings))
@@ -319,13 +327,16 @@ impl Run<'_> {
     /// Refuse work that does not fit, and say what would.
     fn check_memory(&self, stage: &KnnGraph, base: usize, queries: usize, dim: usize) -> Result<(), Error> {
         let points = (base + if stage.queries.is_some() { queries } else { 0 }) as u64;
+        let keep = self.keeps_points(stage);
         let needs = |precision: Precision, k: usize| {
             let options = knn::KnnOptions { k, ..stage.options() };
             let edges = queries as u64 * (k.min(base) as u64 + 1);
             let graph = points * (precision.row_bytes(dim) as u64 + 8)
                 + options.memory(precision, base, stage.queries.is_some().then_some(queries), dim);
-            // P, with its roots and the distances, or with its transpose.
-            let after = if self.whole { edges * 36 + queries as u64 * 32 } else { 0 };
+            // P, with its roots and the distances, or with its transpose; or, beside the embeddings, P
+            // and the similarities.
+            let kept = if keep { points * (precision.row_bytes(dim) as u64 + 8) } else { 0 };
+            let after = if self.whole { edges * 36 + queries as u64 * 32 + kept } else { 0 };
             graph.max(after)
         };
         let (need, limit) = (needs(stage.precision, stage.k), self.limits.memory);
@@ -362,11 +373,15 @@ impl Run<'_> {
     }
 
     fn new_transition(&mut self, stage: &TransitionMatrix, plan: &Plan) -> Result<Edges> {
+        if let Some(model) = &stage.model {
+            return self.learned_transition(stage, model, plan);
+        }
         let kernel = kernel(stage.kernel, stage.sigma);
         let (matrix, ids, label) = match &stage.graph {
             Input::Stage(inner) => {
                 let Plan::KnnGraph(inner) = &**inner else { unreachable!("only a graph is taken as a graph") };
-                let (graph, ids, label) = self.whole_graph(inner)?;
+                let Graph { graph, src: ids, .. } = self.graph(inner)?.over_all_points();
+                let label = Relation::points(inner).label();
                 (transition::from_graph(&graph, kernel, self.monitor).map_err(failed(&label, &ids))?, ids, label)
             }
             Input::Relation(_) => {
@@ -421,7 +436,7 @@ impl Run<'_> {
             unreachable!("edges were collected")
         };
         let label = relation.label();
-        self.check_edges(values.len()).map_err(|error| Failure { label: label.clone(), error, ids: None })?;
+        self.check_edges(values.len()).map_err(|error| Failure { label: Some(label.clone()), error, ids: None })?;
         let (ids, order) = ids.into_ids().sorted();
         let mut number = vec![0; order.len()];
         order.iter().enumerate().for_each(|(new, &old)| number[old as usize] = new as u32);

@@ -20,6 +20,7 @@ use super::columns::Bound;
 use super::ids::Ids;
 use super::job::Job;
 use super::memory::Limits;
+use super::models::Models;
 use super::plan::Plan;
 use super::run::Rows;
 use super::sql::{Columns, Relation};
@@ -39,6 +40,7 @@ pub struct Slot {
     pub plan: Plan,
     pub relations: Vec<Relation>,
     pub limits: Limits,
+    pub models: Models,
     /// What was found of each relation's columns when the statement was bound.
     pub bound: Vec<OnceLock<Bound>>,
     /// Ids of the result: of its first id column, and of the second where it has other ids.
@@ -64,7 +66,7 @@ impl PartialEq for Slot {
 
 impl Slot {
     /// Make the slot of `token`; it lives as long as the result.
-    pub fn create(token: u64, plan: Plan, relations: Vec<Relation>, limits: Limits) -> Arc<Self> {
+    pub fn create(token: u64, plan: Plan, relations: Vec<Relation>, limits: Limits, models: Models) -> Arc<Self> {
         let mut slots = lock(&SLOTS);
         slots.retain(|_, slot| slot.strong_count() > 0);
         let filled = relations.iter().map(|_| AtomicBool::new(false)).collect();
@@ -74,6 +76,7 @@ impl Slot {
             plan,
             relations,
             limits,
+            models,
             ids: Default::default(),
             collected_bytes: AtomicU64::new(0),
             filled,

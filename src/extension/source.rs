@@ -20,6 +20,7 @@ use duckdb_neo::{Result, bind_arguments::BindArgument};
 
 use super::job::Job;
 use super::memory::Limits;
+use super::models::Models;
 use super::plan::Plan;
 use super::run::{Clusters, Output, Table};
 use super::slot::{Slot, lock};
@@ -99,7 +100,9 @@ impl TableFunctionCallbacks for Source {
             }
             result.set_cardinality(HUGE, false)?;
             let relations = relations(&plan);
-            Ok(Slot::create(token, plan, relations, Limits::of(context)?))
+            let limits = Limits::of(context)?;
+            let models = Models::open(&plan, limits, context)?;
+            Ok(Slot::create(token, plan, relations, limits, models))
         })
     }
 

@@ -25,7 +25,8 @@ use duckdb_neo::vector::{Unknown, Vector};
 
 use super::ids::NATIVE_TYPES;
 use super::plan::{
-    AssignClusters, ClusterSummary, DpcCluster, Input, KernelName, KmeansCluster, KnnGraph, Plan, TauSweep,
+    AssignClusters, ClusterSummary, DpcCluster, Input, KernelName, KmeansCluster, KnnGraph, LearnedModel, Plan,
+    TauSweep, TransitionMatrix,
 };
 use super::slot::new_token;
 use super::{functions, guarded, plan};
@@ -90,6 +91,25 @@ impl Relation {
         Some(Self { argument: "queries", name, ..Self::points(graph) })
     }
 
+    /// The relation that a model's embeddings come from, where it is named.
+    fn features(model: &LearnedModel, name: &str) -> Self {
+        let LearnedModel { function, id, embedding, .. } = model.clone();
+        let columns = Columns::Points { id, embedding, precision: Precision::F32 };
+        Self { function, argument: "source", name: name.into(), columns }
+    }
+
+    /// The relations that a model's embeddings come from.
+    pub fn read_by_model(stage: &TransitionMatrix, model: &LearnedModel) -> Vec<Self> {
+        match (&model.source, &stage.graph) {
+            (Some(Input::Relation(name)), _) => vec![Self::features(model, name)],
+            (_, Input::Stage(graph)) => match &**graph {
+                Plan::KnnGraph(graph) => Self::queries(graph).into_iter().chain([Self::points(graph)]).collect(),
+                _ => vec![],
+            },
+            _ => vec![],
+        }
+    }
+
     /// The relations that a stage reads itself, one for each of its [`Plan::inputs`] that names one.
     pub fn read_by(plan: &Plan) -> Vec<Option<Self>> {
         let inputs = plan.inputs().into_iter().enumerate();
@@ -99,6 +119,9 @@ impl Relation {
     fn of_input(plan: &Plan, at: usize, input: &Input) -> Option<Self> {
         let Input::Relation(name) = input else { return None };
         Some(match plan {
+            Plan::TransitionMatrix(TransitionMatrix { model: Some(model), .. }) if at == 1 => {
+                Self::features(model, name)
+            }
             Plan::TransitionMatrix(stage) => Self::new(plan, "graph", name, Columns::Edges(stage.kernel)),
             Plan::Ndde(_) | Plan::Tpdi(_) => Self::new(plan, "transition", name, Columns::Probabilities),
             Plan::TauSweep(TauSweep { id, label, .. }) if at == 2 => {

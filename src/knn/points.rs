@@ -19,6 +19,20 @@ pub enum Metric {
     L2sq,
 }
 
+impl Metric {
+    /// Every metric.
+    pub const ALL: [Self; 3] = [Self::Cosine, Self::Ip, Self::L2sq];
+
+    /// `cosine`, `ip` or `l2sq`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Cosine => "cosine",
+            Self::Ip => "ip",
+            Self::L2sq => "l2sq",
+        }
+    }
+}
+
 /// N points, with what a distance needs of each.
 #[derive(Debug, Clone)]
 pub struct Points {
@@ -105,7 +119,8 @@ impl Points {
         self.squared_lengths.iter().copied().fold(0.0, f64::max).sqrt()
     }
 
-    pub(crate) fn row(&self, row: usize) -> Row<'_> {
+    /// The features of one point, as the metric sees them.
+    pub fn row(&self, row: usize) -> Row<'_> {
         self.embeddings.row(row)
     }
 }

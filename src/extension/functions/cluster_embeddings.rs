@@ -6,7 +6,7 @@ use super::super::plan::{Arguments, Input, Plan, Tpdi, TransitionMatrix};
 use super::dpc_cluster::{CANNOT_LINK, MUST_LINK, PREVIOUS, RETURNS, TAU};
 use super::knn_graph::*;
 use super::ndde::{EPSILON, MAX_ITERATIONS};
-use super::transition_matrix::{KERNEL, SIGMA, kernel};
+use super::transition_matrix::{KERNEL, MODEL, SIGMA, kernel, model};
 use super::{Stage, dpc_cluster, knn_graph, ndde};
 
 /// The columns of the result beside the id.
@@ -26,6 +26,7 @@ pub static STAGE: Stage = Stage {
         EMBEDDING,
         KERNEL,
         SIGMA,
+        MODEL,
         EPSILON,
         MAX_ITERATIONS,
         CONNECTIVITY,
@@ -38,15 +39,17 @@ pub static STAGE: Stage = Stage {
     ],
     examples: &[
         "FROM cluster_embeddings('faces', k := 80, tau := 0.7)",
+        "FROM cluster_embeddings('faces', k := 80, model := 'similarity.onnx')",
         "SELECT p.*, c.cluster_id FROM photos p JOIN cluster_embeddings('photos', id := 'photo_id') c USING (photo_id)",
     ],
     nested_example: None,
     plan: |arguments| {
         let graph = knn_graph::plan(arguments, Some(STAGE.name))?;
         let (kernel, sigma) = kernel(arguments)?;
+        let model = model(arguments, kernel, None)?;
         let id = id(arguments)?;
-        let transition =
-            Plan::TransitionMatrix(TransitionMatrix { graph: Input::Stage(Box::new(graph)), kernel, sigma });
+        let graph = Input::Stage(Box::new(graph));
+        let transition = Plan::TransitionMatrix(TransitionMatrix { graph, kernel, sigma, model });
         let transition = Input::Stage(Box::new(transition));
         let density = ndde::plan(arguments, transition.clone())?;
         let [density, distance] = [density, Plan::Tpdi(Tpdi { transition })].map(|plan| Input::Stage(Box::new(plan)));

@@ -39,7 +39,7 @@ impl Run<'_> {
         let of_base = base_ids.numbers_in(&members.ids).into_iter().enumerate();
         let of_base = of_base.map(|(row, at)| at.ok_or_else(|| Error::point(row, PointProblem::NoCluster)));
         let of_base = of_base.collect::<Result<Vec<u32>, Error>>().map_err(failed(&base.label(), &base_ids))?;
-        let about = |error| Failure { label: source.label(), error, ids: None };
+        let about = |error| Failure { label: Some(source.label()), error, ids: None };
         let (found, dim) = (new_points.dim(), base_points.dim());
         if found != dim && !new_points.is_empty() && !base_points.is_empty() {
             let error = format!("the embeddings have {found} dimensions, those of base have {dim}");

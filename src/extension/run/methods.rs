@@ -5,6 +5,8 @@ use std::sync::Arc;
 use super::super::ids::Ids;
 use super::super::job::Failure;
 use super::super::plan::{ClusterWith, Input, KmeansCluster, Plan};
+use super::super::sql::Relation;
+use super::graph::Graph;
 use super::{Edges, Result, Run, Table, failed, read_by, too_large};
 use crate::methods::{cluster_graph, from_knn_graph, kmeans};
 
@@ -13,7 +15,8 @@ impl Run<'_> {
         let edges = match &stage.graph {
             Input::Stage(inner) => {
                 let Plan::KnnGraph(inner) = &**inner else { unreachable!("only a graph is taken as a graph") };
-                let (graph, ids, label) = self.whole_graph(inner)?;
+                let Graph { graph, src: ids, .. } = self.graph(inner)?.over_all_points();
+                let label = Relation::points(inner).label();
                 let matrix = from_knn_graph(&graph, self.monitor).map_err(failed(&label, &ids))?;
                 Edges { matrix: Arc::new(matrix), ids, label }
             }
@@ -23,7 +26,7 @@ impl Run<'_> {
         let (need, limit) = (stage.method.memory(points, count), self.limits.memory);
         if need > limit {
             let error = too_large(&format!("{} of {count} edges", plan.name()), need, limit, "use a smaller k, or ");
-            return Err(Failure { label: edges.label, error, ids: None });
+            return Err(Failure { label: Some(edges.label), error, ids: None });
         }
         let clusters = cluster_graph(&edges.matrix, &stage.method, self.monitor).map_err(edges.failed())?;
         Ok((vec![edges.ids], Table::Groups(clusters)))

@@ -128,7 +128,7 @@ impl Labels {
             let error = Error::Input(
                 "none of the ids of labels is an id of density; name their column with id := '...'".into(),
             );
-            return Err(Failure { label: self.label.clone(), error, ids: None });
+            return Err(Failure { label: Some(self.label.clone()), error, ids: None });
         }
         Ok(places.into_iter().map(|place| self.numbers[place? as usize]).collect())
     }

@@ -1,4 +1,16 @@
-//! How similar the two ends of an edge are: the entries of a row before it is normalized.
+//! How similar the two ends of an edge are: the entries of a row before it is normalized. Either a
+//! [`Kernel`] makes a similarity of their distance, or a learned [`Model`] looks at the whole
+//! neighborhood.
+
+mod contract;
+mod dry_run;
+mod model;
+mod protobuf;
+mod runtime;
+
+pub use contract::Contract;
+pub use model::{Model, Neighborhoods};
+pub use runtime::Runtime;
 
 use crate::error::{Error, Result};
 
