@@ -11,6 +11,8 @@ use crate::error::{Error, Result};
 pub struct Monitor {
     /// Progress in millionths.
     progress: AtomicU64,
+    /// The part of the whole run that its phases now lie in, in millionths; without an end, all of it.
+    part: (AtomicU64, AtomicU64),
     stopped: AtomicBool,
 }
 
@@ -30,8 +32,19 @@ impl Monitor {
         self.stopped.store(true, Relaxed);
     }
 
-    /// Begin a part of the run that moves progress over `span` in `units` equal steps.
+    /// Let the phases that begin from now on, which make up 0 to 1 among themselves, make up this
+    /// part of the whole run.
+    pub fn part(&self, part: Range<f64>) {
+        self.part.0.store((part.start * 1e6) as u64, Relaxed);
+        self.part.1.store((part.end * 1e6) as u64, Relaxed);
+    }
+
+    /// Begin a phase of the run that moves progress over `span` in `units` equal steps.
     pub fn phase(&self, span: Range<f64>, units: usize) -> Phase<'_> {
+        let (start, end) = (self.part.0.load(Relaxed), self.part.1.load(Relaxed));
+        let (start, end) = if end == 0 { (0.0, 1.0) } else { (start as f64 / 1e6, end as f64 / 1e6) };
+        let within = |share: f64| start + (end - start) * share;
+        let span = within(span.start)..within(span.end);
         Phase { monitor: self, span, units, done: AtomicUsize::new(0) }
     }
 

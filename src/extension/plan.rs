@@ -18,6 +18,7 @@ use super::functions::{self, Stage};
 use super::{binder, defect, guarded, invalid};
 use crate::embeddings::Precision;
 use crate::knn::{HnswOptions, KnnOptions, Method, Metric};
+use crate::train::{Encoder, TrainOptions};
 
 /// Name of a plan's type.
 pub const TYPE_NAME: &str = "density_peaks_plan";
@@ -36,6 +37,7 @@ pub enum Plan {
     ClusterSummary(ClusterSummary),
     SuggestMerges(SuggestMerges),
     SuggestSplits(SuggestSplits),
+    TrainSimilarity(TrainSimilarity),
 }
 
 /// What a stage reads: the relation of this name, or the result of another stage.
@@ -151,6 +153,44 @@ pub struct SuggestSplits {
     pub id: String,
 }
 
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TrainSimilarity {
+    /// Always a relation.
+    pub source: Input,
+    pub id: String,
+    pub embedding: String,
+    pub label: String,
+    /// Path of the file to write, and whether one that exists may go.
+    pub model: String,
+    pub overwrite: bool,
+    pub k: usize,
+    #[serde(with = "EncoderName")]
+    pub encoder: Encoder,
+    pub context: bool,
+    pub epochs: usize,
+    pub patience: usize,
+    pub learning_rate: f64,
+    pub dropout: f64,
+    pub held_out: f64,
+    pub seed: u64,
+}
+
+impl TrainSimilarity {
+    pub fn options(&self) -> TrainOptions {
+        TrainOptions {
+            k: self.k,
+            encoder: self.encoder,
+            context: self.context,
+            epochs: self.epochs,
+            patience: self.patience,
+            learning_rate: self.learning_rate,
+            dropout: self.dropout,
+            held_out: self.held_out,
+            seed: self.seed,
+        }
+    }
+}
+
 /// The kernel as the user names it.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -185,6 +225,15 @@ enum PrecisionName {
     I8,
 }
 
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "Encoder", rename_all = "snake_case")]
+enum EncoderName {
+    Transformer,
+    Aggregate,
+    Gcn,
+    None,
+}
+
 impl Plan {
     /// Name of the stage's function.
     pub fn name(&self) -> &'static str {
@@ -199,6 +248,7 @@ impl Plan {
             Self::ClusterSummary(_) => "cluster_summary",
             Self::SuggestMerges(_) => "suggest_merges",
             Self::SuggestSplits(_) => "suggest_splits",
+            Self::TrainSimilarity(_) => "train_similarity",
         }
     }
 
@@ -215,6 +265,8 @@ impl Plan {
             Self::ClusterSummary(stage) => vec![&stage.clusters, &stage.source],
             Self::SuggestMerges(stage) => vec![&stage.clusters, &stage.density, &stage.distance],
             Self::SuggestSplits(stage) => vec![&stage.clusters],
+            // Its points, and their labels.
+            Self::TrainSimilarity(stage) => vec![&stage.source, &stage.source],
         }
     }
 
@@ -342,6 +394,23 @@ impl Arguments<'_> {
             return Err(self.must_be(name, &format!("at most {}", u32::MAX), value));
         }
         Ok(number as usize)
+    }
+
+    /// True or false.
+    pub fn flag(&self, name: &str) -> Result<bool> {
+        let value = self.required(name)?;
+        let flag = match value.logical_type()?.id()? {
+            LogicalTypeID::Boolean => value.get::<bool>()?,
+            _ => None,
+        };
+        flag.ok_or_else(|| self.must_be(name, "true or false", value))
+    }
+
+    /// The path of a file.
+    pub fn path(&self, name: &str) -> Result<String> {
+        let what = "the path of a file";
+        let path = self.text_of(name, what, self.required(name)?)?;
+        if path.is_empty() { Err(self.error(format!("{name} must be {what}, got ''"))) } else { Ok(path) }
     }
 
     /// One of a list of names.

@@ -3,10 +3,12 @@
 
 mod clusters;
 mod peaks;
+mod training;
 
 use std::sync::Arc;
 
 pub use clusters::{MergeRow, SplitRow, SummaryRow};
+pub use training::Trained;
 
 use super::collect::Collected;
 use super::ids::{IdColumn, Ids};
@@ -54,6 +56,7 @@ pub enum Table {
     Summary(Vec<SummaryRow>),
     Merges(Vec<MergeRow>),
     Splits(Vec<SplitRow>),
+    Trained(Trained),
     /// Rows of the points in `order`.
     Decision {
         order: Vec<u32>,
@@ -75,6 +78,7 @@ impl Table {
             Self::Summary(rows) => rows.len(),
             Self::Merges(rows) => rows.len(),
             Self::Splits(rows) => rows.len(),
+            Self::Trained(trained) => trained.epochs.len(),
         }
     }
 }
@@ -186,6 +190,7 @@ impl Run<'_> {
             Plan::ClusterSummary(_) => self.summary(plan)?,
             Plan::SuggestMerges(stage) => self.merges(plan, stage)?,
             Plan::SuggestSplits(stage) => self.splits(plan, stage)?,
+            Plan::TrainSimilarity(stage) => (vec![], self.train(plan, stage)?),
         };
         Ok(Output { ids, table })
     }

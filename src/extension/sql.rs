@@ -24,7 +24,7 @@ use duckdb_neo::types::DuckDBType;
 use duckdb_neo::vector::{Unknown, Vector};
 
 use super::ids::NATIVE_TYPES;
-use super::plan::{ClusterSummary, Input, KernelName, KnnGraph, Plan, TauSweep};
+use super::plan::{ClusterSummary, Input, KernelName, KnnGraph, Plan, TauSweep, TrainSimilarity};
 use super::slot::new_token;
 use super::{functions, guarded, plan};
 use crate::embeddings::Precision;
@@ -115,6 +115,13 @@ impl Relation {
                 _ => Self::new(plan, "distance", name, Columns::Distances),
             },
             Plan::SuggestSplits(stage) => Self::new(plan, "clusters", name, Columns::Clusters { id: stage.id.clone() }),
+            Plan::TrainSimilarity(stage) => {
+                let TrainSimilarity { id, embedding, label, .. } = stage.clone();
+                match at {
+                    0 => Self::new(plan, "source", name, Columns::Points { id, embedding, precision: Precision::F32 }),
+                    _ => Self::new(plan, "source", name, Columns::Labels { id, label }),
+                }
+            }
             Plan::KnnGraph(_) => return None,
         })
     }
@@ -190,6 +197,11 @@ pub fn columns(plan: &Plan) -> Vec<Column> {
             let sizes = ["size_below", "size_above"].map(Value);
             let link = [Value("cluster_id"), Value("delta"), id("id"), id("parent_id")];
             link.into_iter().chain(sizes).collect()
+        }
+        Plan::TrainSimilarity(_) => {
+            let held_out = ["held_out_auc", "held_out_average_precision", "cosine_auc", "cosine_average_precision"];
+            let values = ["epoch", "loss"].into_iter().chain(held_out).chain(["is_kept", "warning"]);
+            values.map(Value).collect()
         }
         Plan::DecisionGraph(_) => vec![id("id"), Value("density"), Value("delta"), id("candidate_id")],
     }

@@ -99,7 +99,8 @@ impl Points {
         self.squared_lengths.iter().copied().fold(0.0, f64::max).sqrt()
     }
 
-    pub(super) fn row(&self, row: usize) -> Row<'_> {
+    /// The features of one point, as the metric sees them.
+    pub fn row(&self, row: usize) -> Row<'_> {
         self.embeddings.row(row)
     }
 }
