@@ -47,6 +47,7 @@ pub mod suggest;
 pub mod summary;
 pub mod sweep;
 pub mod tpdi;
+pub mod train;
 pub mod transition;
 
 #[cfg(feature = "extension")]

@@ -13,6 +13,7 @@ mod functions;
 mod ids;
 mod job;
 mod memory;
+mod model_file;
 mod models;
 mod plan;
 mod run;

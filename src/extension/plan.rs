@@ -19,6 +19,7 @@ use super::{binder, defect, guarded, invalid};
 use crate::embeddings::Precision;
 use crate::knn::{HnswOptions, KnnOptions, Method, Metric};
 use crate::methods;
+use crate::train::{Encoder, TrainOptions};
 
 /// Name of a plan's type.
 pub const TYPE_NAME: &str = "density_peaks_plan";
@@ -40,6 +41,7 @@ pub enum Plan {
     AssignClusters(AssignClusters),
     ClusterWith(ClusterWith),
     KmeansCluster(KmeansCluster),
+    TrainSimilarity(TrainSimilarity),
 }
 
 /// What a stage reads: the relation of this name, or the result of another stage.
@@ -217,6 +219,44 @@ pub struct KmeansCluster {
     pub options: methods::Kmeans,
 }
 
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TrainSimilarity {
+    /// Always a relation.
+    pub source: Input,
+    pub id: String,
+    pub embedding: String,
+    pub label: String,
+    /// Path of the file to write, and whether one that exists may go.
+    pub model: String,
+    pub overwrite: bool,
+    pub k: usize,
+    #[serde(with = "EncoderName")]
+    pub encoder: Encoder,
+    pub context: bool,
+    pub epochs: usize,
+    pub patience: usize,
+    pub learning_rate: f64,
+    pub dropout: f64,
+    pub held_out: f64,
+    pub seed: u64,
+}
+
+impl TrainSimilarity {
+    pub fn options(&self) -> TrainOptions {
+        TrainOptions {
+            k: self.k,
+            encoder: self.encoder,
+            context: self.context,
+            epochs: self.epochs,
+            patience: self.patience,
+            learning_rate: self.learning_rate,
+            dropout: self.dropout,
+            held_out: self.held_out,
+            seed: self.seed,
+        }
+    }
+}
+
 /// The kernel as the user names it.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -301,6 +341,15 @@ struct KmeansOptions {
     max_iterations: usize,
 }
 
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "Encoder", rename_all = "snake_case")]
+enum EncoderName {
+    Transformer,
+    Aggregate,
+    Gcn,
+    None,
+}
+
 impl Plan {
     /// Name of the stage's function.
     pub fn name(&self) -> &'static str {
@@ -318,6 +367,7 @@ impl Plan {
             Self::AssignClusters(_) => "assign_clusters",
             Self::ClusterWith(_) => "cluster_with",
             Self::KmeansCluster(_) => "kmeans_cluster",
+            Self::TrainSimilarity(_) => "train_similarity",
         }
     }
 
@@ -342,6 +392,8 @@ impl Plan {
             Self::AssignClusters(stage) => vec![&stage.source, &stage.base, &stage.clusters],
             Self::ClusterWith(stage) => vec![&stage.graph],
             Self::KmeansCluster(stage) => vec![&stage.source],
+            // Its points, and their labels.
+            Self::TrainSimilarity(stage) => vec![&stage.source, &stage.source],
         }
     }
 
@@ -507,6 +559,23 @@ impl Arguments<'_> {
             return Err(self.must_be(name, &format!("at most {}", u32::MAX), value));
         }
         Ok(number as usize)
+    }
+
+    /// True or false.
+    pub fn flag(&self, name: &str) -> Result<bool> {
+        let value = self.required(name)?;
+        let flag = match value.logical_type()?.id()? {
+            LogicalTypeID::Boolean => value.get::<bool>()?,
+            _ => None,
+        };
+        flag.ok_or_else(|| self.must_be(name, "true or false", value))
+    }
+
+    /// The path of a file.
+    pub fn path(&self, name: &str) -> Result<String> {
+        let what = "the path of a file";
+        let path = self.text_of(name, what, self.required(name)?)?;
+        if path.is_empty() { Err(self.error(format!("{name} must be {what}, got ''"))) } else { Ok(path) }
     }
 
     /// One of a list of names.

@@ -8,6 +8,7 @@ mod graph;
 mod learned;
 mod methods;
 mod peaks;
+mod training;
 
 use std::sync::Arc;
 
@@ -15,6 +16,7 @@ pub use assign::AssignedRow;
 pub use clusters::{MergeRow, SplitRow, SummaryRow};
 pub use constrained::Clusters;
 use graph::Graph;
+pub use training::Trained;
 
 use super::collect::Collected;
 use super::ids::{IdColumn, Ids};
@@ -66,6 +68,7 @@ pub enum Table {
     Summary(Vec<SummaryRow>),
     Merges(Vec<MergeRow>),
     Splits(Vec<SplitRow>),
+    Trained(Trained),
     /// Rows of the points in `order`.
     Decision {
         order: Vec<u32>,
@@ -89,6 +92,7 @@ impl Table {
             Self::Summary(rows) => rows.len(),
             Self::Merges(rows) => rows.len(),
             Self::Splits(rows) => rows.len(),
+            Self::Trained(trained) => trained.epochs.len(),
         }
     }
 }
@@ -203,6 +207,7 @@ impl Run<'_> {
             Plan::AssignClusters(stage) => self.assign(plan, stage)?,
             Plan::ClusterWith(stage) => self.cluster_with(plan, stage)?,
             Plan::KmeansCluster(stage) => self.kmeans(plan, stage)?,
+            Plan::TrainSimilarity(stage) => (vec![], self.train(plan, stage)?),
         };
         Ok(Output { ids, table })
     }

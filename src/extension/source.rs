@@ -25,7 +25,7 @@ use super::plan::Plan;
 use super::run::{Clusters, Output, Table};
 use super::slot::{Slot, lock};
 use super::sql::{Column, columns, relations};
-use super::{defect, functions, guarded};
+use super::{defect, functions, guarded, model_file};
 use crate::sweep::Scores;
 
 /// Rows of one chunk.
@@ -47,6 +47,18 @@ struct Scan {
 }
 
 impl Scan {
+    /// The job is done; the first thread to know writes the file, if there is one.
+    fn finish(&self, slot: &Slot, output: &Output, context: &Context) -> Result<()> {
+        let _job = lock(&self.job);
+        if let (Plan::TrainSimilarity(stage), Table::Trained(trained)) = (&slot.plan, &output.table)
+            && !self.complete.load(Relaxed)
+        {
+            model_file::write(context, stage, &trained.file)?;
+        }
+        self.complete.store(true, Relaxed);
+        Ok(())
+    }
+
     fn stop(&self) {
         if let Some(job) = lock(&self.job).as_ref().filter(|_| !self.complete.load(Relaxed)) {
             job.monitor.stop();
@@ -148,12 +160,17 @@ impl TableFunctionCallbacks for Source {
                     let mut job = lock(&scan.job);
                     match job.as_ref() {
                         Some(job) => job.clone(),
-                        None => job.insert(slot.job()?).clone(),
+                        None => {
+                            if let Plan::TrainSimilarity(stage) = &slot.plan {
+                                model_file::check(context, stage)?;
+                            }
+                            job.insert(slot.job()?).clone()
+                        }
                     }
                 };
                 worker.output = job.poll(slot, context)?;
-                if worker.output.is_some() {
-                    scan.complete.store(true, Relaxed);
+                if let Some(output) = &worker.output {
+                    scan.finish(slot, output, context)?;
                 }
             }
             let Some(table) = worker.output.as_ref().map(|output| &output.table) else {
@@ -186,10 +203,11 @@ impl TablePartitioningCallbacks for Source {
 
 fn value_type(name: &str, plan: &Plan, context: &Context) -> Result<LogicalType> {
     match (name, plan) {
-        ("rank", _) => i32::logical_type(context),
+        ("rank" | "epoch", _) => i32::logical_type(context),
         ("cluster_id" | "other_cluster_id" | "clusters" | "singletons" | "largest", _) => i64::logical_type(context),
         ("size" | "other_size" | "size_below" | "size_above", _) => i64::logical_type(context),
-        ("is_peak", _) => bool::logical_type(context),
+        ("is_peak" | "is_kept", _) => bool::logical_type(context),
+        ("warning", _) => String::logical_type(context),
         ("distance", Plan::KnnGraph(_)) => f32::logical_type(context),
         _ => f64::logical_type(context),
     }
@@ -341,6 +359,19 @@ fn emit(table: &Table, rows: Range<usize>, mut output: DataChunkRef<'_>) -> Resu
             write::<u32>(output, 3, rows.iter().map(|row| Some(row.split.parent)))?;
             write::<i64>(output, 4, rows.iter().map(|row| Some(row.split.below as i64)))?;
             write::<i64>(output, 5, rows.iter().map(|row| Some(row.split.rest as i64)))
+        }
+        Table::Trained(trained) => {
+            let epochs = &trained.epochs[rows];
+            let cosine = trained.cosine;
+            write::<i32>(output, 0, epochs.iter().map(|row| Some(row.epoch as i32)))?;
+            write::<f64>(output, 1, epochs.iter().map(|row| Some(row.loss)))?;
+            write::<f64>(output, 2, epochs.iter().map(|row| Some(row.held_out.auc)))?;
+            write::<f64>(output, 3, epochs.iter().map(|row| Some(row.held_out.average_precision)))?;
+            write::<f64>(output, 4, epochs.iter().map(|_| Some(cosine.auc)))?;
+            write::<f64>(output, 5, epochs.iter().map(|_| Some(cosine.average_precision)))?;
+            write::<bool>(output, 6, epochs.iter().map(|row| Some(row.epoch == trained.kept)))?;
+            let warning = |epoch: usize| trained.warning.filter(|_| epoch == trained.kept);
+            write::<String>(output, 7, epochs.iter().map(|row| warning(row.epoch)))
         }
         Table::Decision { order, density, delta, candidates } => {
             let rows = &order[rows];

@@ -26,7 +26,7 @@ use duckdb_neo::vector::{Unknown, Vector};
 use super::ids::NATIVE_TYPES;
 use super::plan::{
     AssignClusters, ClusterSummary, DpcCluster, Input, KernelName, KmeansCluster, KnnGraph, LearnedModel, Plan,
-    TauSweep, TransitionMatrix,
+    TauSweep, TrainSimilarity, TransitionMatrix,
 };
 use super::slot::new_token;
 use super::{functions, guarded, plan};
@@ -165,6 +165,13 @@ impl Relation {
                 let (id, embedding) = (id.clone(), embedding.clone());
                 Self::new(plan, "source", name, Columns::Points { id, embedding, precision: Precision::F32 })
             }
+            Plan::TrainSimilarity(stage) => {
+                let TrainSimilarity { id, embedding, label, .. } = stage.clone();
+                match at {
+                    0 => Self::new(plan, "source", name, Columns::Points { id, embedding, precision: Precision::F32 }),
+                    _ => Self::new(plan, "source", name, Columns::Labels { id, label }),
+                }
+            }
             Plan::KnnGraph(_) => return None,
         })
     }
@@ -243,6 +250,11 @@ pub fn columns(plan: &Plan) -> Vec<Column> {
         }
         Plan::ClusterWith(_) => vec![id("id"), Value("cluster_id")],
         Plan::KmeansCluster(stage) => vec![id(&stage.id), Value("cluster_id")],
+        Plan::TrainSimilarity(_) => {
+            let held_out = ["held_out_auc", "held_out_average_precision", "cosine_auc", "cosine_average_precision"];
+            let values = ["epoch", "loss"].into_iter().chain(held_out).chain(["is_kept", "warning"]);
+            values.map(Value).collect()
+        }
         Plan::DecisionGraph(_) => vec![id("id"), Value("density"), Value("delta"), id("candidate_id")],
     }
 }

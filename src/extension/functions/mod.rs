@@ -16,6 +16,7 @@ mod suggest_merges;
 mod suggest_splits;
 mod tau_sweep;
 mod tpdi;
+mod train_similarity;
 mod transition_matrix;
 mod version;
 
@@ -56,11 +57,12 @@ pub enum Default {
     Integer(i32),
     Number(f64),
     Text(&'static str),
+    Flag(bool),
     Numbers(&'static [f64]),
 }
 
 /// All stages.
-pub static STAGES: [&Stage; 14] = [
+pub static STAGES: [&Stage; 15] = [
     &knn_graph::STAGE,
     &transition_matrix::STAGE,
     &ndde::STAGE,
@@ -75,6 +77,7 @@ pub static STAGES: [&Stage; 14] = [
     &assign_clusters::STAGE,
     &cluster_with::STAGE,
     &kmeans_cluster::STAGE,
+    &train_similarity::STAGE,
 ];
 
 /// Documentation of a function that only the SQL of a stage calls.
@@ -101,6 +104,7 @@ impl Documented {
                 Default::Integer(value) => format!(" (default {value})"),
                 Default::Number(value) => format!(" (default {value})"),
                 Default::Text(value) => format!(" (default '{value}')"),
+                Default::Flag(value) => format!(" (default {value})"),
                 Default::Numbers(values) => format!(" (default {values:?})"),
             };
             format!("\n{}{default}: {}", parameter.name, parameter.description)
@@ -117,6 +121,7 @@ impl Documented {
                 Default::Integer(value) => any.default_value(value),
                 Default::Number(value) => any.default_value(value),
                 Default::Text(value) => any.default_value(value.to_owned()),
+                Default::Flag(value) => any.default_value(value),
                 Default::Numbers(values) => any.default_value(List(values.iter().copied().map(Some).collect())),
             }))
         })?;

@@ -96,7 +96,7 @@ impl Run<'_> {
         rows.map(Table::Sweep).map_err(peaks.failed())
     }
 
-    fn labels(&mut self, relation: &Relation) -> Result<Labels> {
+    pub(super) fn labels(&mut self, relation: &Relation) -> Result<Labels> {
         let Collected::Labels { ids, numbers, .. } = self.take(relation) else { unreachable!("labels were collected") };
         let label = relation.label();
         let (ids, order) = unique(ids, &label)?;
@@ -114,7 +114,7 @@ impl Run<'_> {
 }
 
 /// Labels of a relation, numbered, in order of their ids.
-struct Labels {
+pub(super) struct Labels {
     ids: Arc<Ids>,
     numbers: Vec<Option<u32>>,
     label: String,
@@ -122,7 +122,7 @@ struct Labels {
 
 impl Labels {
     /// The label of each of these points.
-    fn of(&self, ids: &Ids) -> Result<Vec<Option<u32>>> {
+    pub fn of(&self, ids: &Ids) -> Result<Vec<Option<u32>>> {
         let places = ids.numbers_in(&self.ids);
         if ids.len() > 0 && self.ids.len() > 0 && places.iter().all(Option::is_none) {
             let error = Error::Input(

@@ -1,0 +1,230 @@
+//! The network: an encoder of the tokens, and a perceptron on each pair of an anchor and a neighbor.
+
+use ndarray::{Array1, Array2, Axis, Zip, concatenate, s};
+use rand::SeedableRng;
+use rand::rngs::SmallRng;
+
+use super::context::FEATURES;
+use super::layers::{
+    Dropout, Layout, Linear, Mask, Matrix, add_columns, drop_out, drop_out_backward, relu, relu_backward,
+};
+use super::neighborhoods::Neighborhoods;
+use super::transformer::{self, Transformer};
+
+/// What the pair perceptron sees of the vectors.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Encoder {
+    /// One Transformer encoder layer over the anchor and its neighbors (the paper, section 3.4).
+    Transformer,
+    /// The vectors, and the mean of the neighbors beside the anchor (after Pair-Cls, Liu et al. 2021).
+    Aggregate,
+    /// One graph convolution over the neighborhood (after GCN(V), Yang et al. 2020).
+    Gcn,
+    /// Nothing.
+    None,
+}
+
+impl Encoder {
+    /// Every encoder.
+    pub const ALL: [Self; 4] = [Self::Transformer, Self::Aggregate, Self::Gcn, Self::None];
+
+    /// `transformer`, `aggregate`, `gcn` or `none`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Transformer => "transformer",
+            Self::Aggregate => "aggregate",
+            Self::Gcn => "gcn",
+            Self::None => "none",
+        }
+    }
+}
+
+/// Outputs of the pair perceptron's two hidden layers.
+const HIDDEN: [usize; 2] = [256, 128];
+
+/// Where the layers have their parameters.
+#[derive(Debug, Clone)]
+pub struct Network {
+    pub dim: usize,
+    pub encoder: Encoder,
+    pub transformer: Option<Transformer>,
+    pub convolution: Option<Linear>,
+    /// The first layer's matrix, in the parts of the anchor, the neighbor and the context.
+    pub anchor: Matrix,
+    pub neighbor: Matrix,
+    pub context: Matrix,
+    pub first_bias: Matrix,
+    pub second: Linear,
+    /// Starts at zero.
+    pub last: Linear,
+}
+
+/// What the gradient needs of the forward pass.
+pub struct Pass {
+    encoded: Encoded,
+    anchors: Array2<f32>,
+    neighbors: Array2<f32>,
+    context: Array2<f32>,
+    /// The two hidden layers, after dropout.
+    hidden: [Array2<f32>; 2],
+    masks: [Mask; 2],
+}
+
+enum Encoded {
+    Transformer(Box<transformer::Pass>),
+    Convolution { inputs: Array2<f32>, outputs: Array2<f32>, mask: Mask },
+    Fixed,
+}
+
+impl Network {
+    /// A network for D dimensions with random parameters; with `context` it takes the
+    /// [`FEATURES`] of a pair as well.
+    pub fn new(dim: usize, encoder: Encoder, context: bool, seed: u64) -> (Self, Vec<f32>) {
+        let mut layout = Layout::new(SmallRng::seed_from_u64(seed));
+        let transformer = (encoder == Encoder::Transformer).then(|| Transformer::new(dim, &mut layout));
+        let convolution = (encoder == Encoder::Gcn).then(|| layout.linear(2 * dim, dim, 2.0));
+        let (anchor, neighbor) = match encoder {
+            Encoder::Transformer | Encoder::Gcn => (dim, dim),
+            Encoder::Aggregate => (2 * dim, dim),
+            Encoder::None => (0, 0),
+        };
+        let features = if context { FEATURES } else { 0 };
+        let variance = 2.0 / (anchor + neighbor + features).max(1) as f32;
+        let network = Self {
+            dim,
+            encoder,
+            transformer,
+            convolution,
+            anchor: layout.matrix(anchor, HIDDEN[0], variance),
+            neighbor: layout.matrix(neighbor, HIDDEN[0], variance),
+            context: layout.matrix(features, HIDDEN[0], variance),
+            first_bias: layout.constant(HIDDEN[0], 0.0),
+            second: layout.linear(HIDDEN[0], HIDDEN[1], 2.0),
+            last: layout.linear(HIDDEN[1], 1, 0.0),
+        };
+        (network, layout.parameters)
+    }
+
+    /// The number of parameters.
+    pub fn parameters(dim: usize, encoder: Encoder, context: bool) -> usize {
+        Self::new(dim, encoder, context, 0).1.len()
+    }
+
+    /// Vectors have mean square 1 / D; tokens have 1.
+    pub fn scale(&self) -> f32 {
+        (self.dim as f32).sqrt()
+    }
+
+    /// What is added to the logit of each pair.
+    pub fn forward(
+        &self,
+        parameters: &[f32],
+        neighborhoods: &Neighborhoods,
+        context: Array2<f32>,
+        mut dropout: Option<Dropout>,
+    ) -> (Array1<f32>, Pass) {
+        let (encoded, anchors, neighbors) = self.encode(parameters, neighborhoods, &mut dropout);
+        let mut first = neighbors.dot(&self.neighbor.of(parameters)) + self.first_bias.vector(parameters);
+        first += &context.dot(&self.context.of(parameters));
+        let of_anchors = anchors.dot(&self.anchor.of(parameters));
+        for (of_anchor, pairs) in of_anchors.rows().into_iter().zip(neighborhoods.pair_ranges()) {
+            first.slice_mut(s![pairs, ..]).rows_mut().into_iter().for_each(|mut row| row += &of_anchor);
+        }
+        relu(&mut first);
+        let first_mask = drop_out(&mut first, &mut dropout);
+        let mut second = self.second.forward(parameters, &first.view());
+        relu(&mut second);
+        let second_mask = drop_out(&mut second, &mut dropout);
+        let logits = self.last.forward(parameters, &second.view()).remove_axis(Axis(1));
+        let (hidden, masks) = ([first, second], [first_mask, second_mask]);
+        (logits, Pass { encoded, anchors, neighbors, context, hidden, masks })
+    }
+
+    /// Add the parameters' gradient, where that of the logits is given.
+    pub fn backward(
+        &self,
+        parameters: &[f32],
+        gradient: &mut [f32],
+        neighborhoods: &Neighborhoods,
+        pass: &Pass,
+        logits: Array1<f32>,
+    ) {
+        let logits = logits.insert_axis(Axis(1));
+        let mut second = self.last.backward(parameters, gradient, &pass.hidden[1].view(), &logits);
+        drop_out_backward(&pass.masks[1], &mut second);
+        relu_backward(&pass.hidden[1], &mut second);
+        let mut first = self.second.backward(parameters, gradient, &pass.hidden[0].view(), &second);
+        drop_out_backward(&pass.masks[0], &mut first);
+        relu_backward(&pass.hidden[0], &mut first);
+        add_columns(self.first_bias, gradient, &first);
+        self.context.add_gradient(gradient, &pass.context.view(), &first);
+        let mut of_anchors = Array2::zeros((neighborhoods.anchors(), first.ncols()));
+        for (mut of_anchor, pairs) in of_anchors.rows_mut().into_iter().zip(neighborhoods.pair_ranges()) {
+            of_anchor.assign(&first.slice(s![pairs, ..]).sum_axis(Axis(0)));
+        }
+        let neighbors = self.neighbor.backward(parameters, gradient, &pass.neighbors.view(), &first);
+        let anchors = self.anchor.backward(parameters, gradient, &pass.anchors.view(), &of_anchors);
+        match (&pass.encoded, &self.transformer, &self.convolution) {
+            (Encoded::Transformer(pass), Some(transformer), _) => {
+                let tokens = neighborhoods.join(&anchors, &neighbors);
+                transformer.backward(parameters, gradient, neighborhoods, pass, tokens);
+            }
+            (Encoded::Convolution { inputs, outputs, mask }, _, Some(convolution)) => {
+                let mut tokens = neighborhoods.join(&anchors, &neighbors);
+                drop_out_backward(mask, &mut tokens);
+                relu_backward(outputs, &mut tokens);
+                convolution.backward(parameters, gradient, &inputs.view(), &tokens);
+            }
+            _ => {}
+        }
+    }
+
+    /// What the pair perceptron takes of the anchors and of the neighbors.
+    fn encode(
+        &self,
+        parameters: &[f32],
+        neighborhoods: &Neighborhoods,
+        dropout: &mut Option<Dropout>,
+    ) -> (Encoded, Array2<f32>, Array2<f32>) {
+        let tokens = &neighborhoods.tokens * self.scale();
+        match (self.encoder, &self.transformer, &self.convolution) {
+            (_, Some(transformer), _) => {
+                let (tokens, pass) = transformer.forward(parameters, neighborhoods, tokens, dropout);
+                let (anchors, neighbors) = neighborhoods.split(&tokens);
+                (Encoded::Transformer(Box::new(pass)), anchors, neighbors)
+            }
+            (_, _, Some(convolution)) => {
+                let mut inputs = Array2::zeros((tokens.nrows(), 2 * self.dim));
+                inputs.slice_mut(s![.., ..self.dim]).assign(&tokens);
+                for (of_anchor, range) in neighborhoods.each().zip(neighborhoods.ranges()) {
+                    let mut adjacency = of_anchor.dot(&of_anchor.t());
+                    relu(&mut adjacency);
+                    adjacency /= &adjacency.sum_axis(Axis(1)).insert_axis(Axis(1));
+                    let mixed = adjacency.dot(&tokens.slice(s![range.clone(), ..]));
+                    inputs.slice_mut(s![range, self.dim..]).assign(&mixed);
+                }
+                let mut outputs = convolution.forward(parameters, &inputs.view());
+                relu(&mut outputs);
+                let mask = drop_out(&mut outputs, dropout);
+                let (anchors, neighbors) = neighborhoods.split(&outputs);
+                (Encoded::Convolution { inputs, outputs, mask }, anchors, neighbors)
+            }
+            (Encoder::Aggregate, ..) => {
+                let (anchors, neighbors) = neighborhoods.split(&tokens);
+                let mut means = Array2::zeros(anchors.dim());
+                Zip::from(means.rows_mut()).and(&Array1::from_iter(neighborhoods.pair_ranges())).for_each(
+                    |mut mean, pairs| {
+                        if let Some(of_pairs) = neighbors.slice(s![pairs.clone(), ..]).mean_axis(Axis(0)) {
+                            mean.assign(&of_pairs);
+                        }
+                    },
+                );
+                let anchors = concatenate(Axis(1), &[anchors.view(), means.view()]).expect("as many rows");
+                (Encoded::Fixed, anchors, neighbors)
+            }
+            _ => {
+                (Encoded::Fixed, Array2::zeros((neighborhoods.anchors(), 0)), Array2::zeros((neighborhoods.pairs(), 0)))
+            }
+        }
+    }
+}
