@@ -25,7 +25,8 @@ CREATE OR REPLACE TEMP MACRO picture(title, subtitle, rows, marks) AS (
 -- The decision graph of Rodriguez and Laio. Above the line of tau a point joins no other: it is a peak.
 CREATE OR REPLACE TEMP MACRO picture_decision_graph(graph, tau := NULL) AS TABLE
 WITH places AS (
-    SELECT format('{:.3g}', 10 ** (round(log10(density) * 25) / 25))::DOUBLE AS density, round(coalesce(delta, 1), 2) AS delta,
+    SELECT format('{:.3g}', 10 ** (round(log10(density) * 25) / 25))::DOUBLE AS density,
+           round(coalesce(delta, 1), 2) AS delta,
            coalesce(delta IS NULL OR delta >= tau, false) AS peak, count(*) AS points
     FROM query_table(graph) WHERE density > 0 GROUP BY ALL
 )
@@ -215,9 +216,9 @@ SELECT picture(
      "layer": [
         {"transform": [{"filter": "isValid(datum.parent_x)"}],
          "mark": {"type": "rule", "color": "#888888", "strokeWidth": 1.5},
-         "encoding": {"x": {"field": "parent_x", "type": "quantitative", "title": "distance from the peak along the parents",
-                            "axis": {"tickCount": 6}},
-                      "x2": {"field": "x"}}},
+         "encoding": {"x2": {"field": "x"}, "x": {
+            "field": "parent_x", "type": "quantitative", "axis": {"tickCount": 6},
+            "title": "distance from the peak along the parents"}}},
         {"transform": [{"filter": "isValid(datum.parent_x)"}],
          "mark": {"type": "rule", "color": "#888888", "strokeWidth": 1.5},
          "encoding": {"x": {"field": "parent_x", "type": "quantitative"}, "y2": {"field": "parent_row"}}},
@@ -225,5 +226,6 @@ SELECT picture(
             "x": {"field": "x", "type": "quantitative"},
             "color": {"condition": {"test": "isValid(datum.parent_x)", "value": "#0072B2"}, "value": "#D55E00"}}},
         {"mark": {"type": "text", "align": "left", "dx": 8, "limit": 300, "fontSize": 11}, "encoding": {
-            "x": {"field": "x", "type": "quantitative"}, "text": {"field": "text", "type": "nominal"}}}]}$$) AS vega_lite
+            "x": {"field": "x", "type": "quantitative"}, 
+            "text": {"field": "text", "type": "nominal"}}}]}$$) AS vega_lite
 FROM rows;
