@@ -35,7 +35,7 @@ def literal(text: str) -> str:
 
 def picture(con: duckdb.DuckDBPyConnection, sql: str) -> dict:
     """The Vega-Lite specification that a query over sql/recipes/pictures.sql gives."""
-    (specification,) = con.execute(sql).fetchone()
+    [(specification,)] = con.execute(sql).fetchall()
     return json.loads(specification)
 
 
