@@ -81,6 +81,7 @@ class Report:
                         THEN dense_rank() OVER (ORDER BY {name(given.cluster)} NULLS LAST) - 1 END AS cluster_id
                    {", " + ", ".join(TREE) if self.tree else ""}
             FROM query_table({literal(given.clusters)})""")
+        self.one_row_an_id("clusters", given.clusters, "--clusters")
         if given.source is None:
             for option in ("label", "image", "columns"):
                 if getattr(given, option):
@@ -94,7 +95,7 @@ class Report:
         if given.image and of_source[given.image] not in ("BLOB", "VARCHAR"):
             held = "images (BLOB) or paths and addresses (VARCHAR)"
             raise Refused(f"--image takes a column of {held}, but {given.image} is {of_source[given.image]}")
-        self.embedding = given.embedding in of_source
+        self.embedding = of_source.get(given.embedding, "").endswith("]")
         self.metadata = given.columns or [
             column
             for column, kind in of_source.items()
@@ -107,11 +108,18 @@ class Report:
             SELECT {name(given.id)} AS id {f", {name(given.embedding)} AS embedding" if self.embedding else ""}
                    {f", {name(given.label)} AS label" if given.label else ""}
             FROM query_table({literal(given.source)}) WHERE {name(given.id)} IN (SELECT id FROM page.clusters)""")
-        found, distinct = con.execute("SELECT count(*), count(DISTINCT id) FROM page.faces").fetchone()
-        if found > distinct:
-            raise Refused(f"{given.source} has {found:,} rows for {distinct:,} ids: --source takes one row for an id")
-        (points,) = con.execute("SELECT count(*) FROM page.clusters WHERE cluster_id IS NOT NULL").fetchone()
-        self.embedding = self.embedding and found >= points
+        self.one_row_an_id("faces", given.source, "--source")
+        if self.embedding:
+            # What reads embeddings needs one of every point.
+            (without,) = con.execute("""
+                SELECT count(*) FROM page.clusters LEFT JOIN page.faces USING (id)
+                WHERE cluster_id IS NOT NULL AND embedding IS NULL""").fetchone()
+            self.embedding = without == 0
+
+    def one_row_an_id(self, table: str, relation: str, option: str) -> None:
+        rows, ids = self.con.execute(f"SELECT count(*), count(DISTINCT id) FROM page.{table}").fetchone()
+        if rows > ids:
+            raise Refused(f"{relation} has {rows:,} rows for {ids:,} ids: {option} takes one row for an id")
 
     def figures(self) -> list[tuple[str, str]]:
         """Key figures, name and value."""
@@ -171,7 +179,9 @@ class Report:
             con.execute("USE page")
             con.execute((RECIPES / "hard_clusters.sql").read_text())
             con.execute(f"USE {name(database)}")
-            calls.append("picture_hard_clusters('page.hard_clusters')")
+            # None where no label has two points.
+            (subsets,) = con.execute("SELECT count(*) FROM page.hard_clusters").fetchone()
+            calls += ["picture_hard_clusters('page.hard_clusters')"] if subsets else []
         return [self.svg(call) for call in calls]
 
     def svg(self, call: str) -> Markup:
@@ -215,7 +225,9 @@ class Report:
                 "peak": shown[0] if self.tree else None,
                 "medoid": summary.get(number, (None, None))[0],
                 "cohesion": summary.get(number, (None, None))[1],
-                "tree": self.tree and self.svg(f"picture_tree('page.named', {literal(cluster)}, name := 'text')"),
+                "tree": self.tree
+                and size > 1
+                and self.svg(f"picture_tree('page.named', {literal(cluster)}, name := 'text')"),
             }
             for number, cluster, size, shown in members
         ]
@@ -356,9 +368,9 @@ def main(words: list[str] | None = None) -> None:
     arguments = parser().parse_args(words)
     try:
         text = page(arguments)
-    except (Refused, duckdb.Error) as error:
+        Path(arguments.output).write_text(text, encoding="utf-8")
+    except (Refused, duckdb.Error, OSError) as error:
         sys.exit(f"report.py: {error}")
-    Path(arguments.output).write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -178,3 +178,18 @@ def test_places_put_points_of_a_cluster_together(con):
     assert len(at) == 100 and max(Counter(cluster.tolist()).values()) <= 16
     distances = np.linalg.norm(at[:, None] - at[None], axis=2) + np.diag(np.full(100, np.inf))
     assert (cluster[distances.argmin(axis=1)] == cluster).mean() > 0.95
+
+
+def test_of_no_rows_each_is_a_picture_without_marks(drawing):
+    drawing.execute("""
+        CREATE TABLE hard_clusters (subset VARCHAR, pairwise_recall DOUBLE, pairwise_f DOUBLE, bcubed_f DOUBLE);
+        CREATE TABLE places (x DOUBLE, y DOUBLE, cluster_id BIGINT, size BIGINT);
+        DELETE FROM clusters; DELETE FROM sweep""")
+    for call in (
+        "picture_decision_graph('clusters', tau := 0.7)", "picture_sizes('clusters')", "picture_tau_scores('sweep')",
+        "picture_tau_clusters('sweep')", "picture_hard_clusters('hard_clusters')", "picture_map('places')",
+        "picture_tree('clusters', 0)",
+    ):  # fmt: skip
+        specification = pictures.picture(drawing, f"FROM {call}")
+        assert specification["data"]["values"] == []
+        assert pictures.svg(specification).startswith("<svg")

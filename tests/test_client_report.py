@@ -199,6 +199,8 @@ def test_a_source_with_two_rows_for_an_id_and_an_empty_clustering_are_refused(da
             COPY (FROM found LIMIT 0) TO '{tmp_path}/empty.parquet'""")
     with pytest.raises(SystemExit, match=r"twice.parquet has 240 rows for 120 ids: --source takes one row for an id"):
         written(tmp_path, database, *OPTIONS, "--source", f"{tmp_path}/twice.parquet")
+    with pytest.raises(SystemExit, match=r"twice.parquet has 240 rows for 120 ids: --clusters takes one row for an id"):
+        written(tmp_path, database, "--clusters", f"{tmp_path}/twice.parquet", "--id", "face", "--cluster", "face")
     with pytest.raises(SystemExit, match="empty.parquet has no rows that are in a cluster: there is nothing to report"):
         written(tmp_path, database, *OPTIONS, "--clusters", f"{tmp_path}/empty.parquet")
 
@@ -209,3 +211,20 @@ def test_the_database_is_only_read(database, tmp_path):
     assert (tmp_path / database).read_bytes() == before
     with pytest.raises(SystemExit, match="none.db: there is no such database"):
         written(tmp_path, "none.db", "--clusters", "found")
+
+
+@pytest.mark.parametrize("points", [1, 3])
+def test_a_few_points_with_labels_of_their_own(tmp_path, points):
+    """Too few for a map and for hard clusters; one has no embedding."""
+    with connect() as con:
+        con.execute(f"""
+            CREATE TABLE few AS SELECT i AS id, i AS label, [i + 1, 1]::FLOAT[2] AS embedding FROM range({points}) t(i);
+            COPY (FROM cluster_embeddings('few', k := 2)) TO '{tmp_path}/clusters.parquet';
+            COPY (SELECT * REPLACE (CASE WHEN id > 0 THEN embedding END AS embedding) FROM few) TO '{tmp_path}/few.parquet';
+            COPY few TO '{tmp_path}/all.parquet'""")
+    for source in "few", "all":
+        words = ["--clusters", f"{tmp_path}/clusters.parquet", "--source", f"{tmp_path}/{source}.parquet", "--label", "label"]
+        page = Page(written(tmp_path, ":memory:", *words))
+        shown = "\n".join(page.text)
+        assert f"points\n{points}" in shown and "Map of clusters" not in shown and "Hard clusters" not in shown
+        assert ("mean cosine" in shown) == (points > 1 and source == "all")

@@ -20,7 +20,7 @@ CREATE OR REPLACE TEMP MACRO picture(title, subtitle, rows, marks) AS (
         "axis": {"gridOpacity": 0.3, "titleFontWeight": "normal", "titleFontSize": 12, "labelFontSize": 11},
         "legend": {"orient": "bottom", "titleFontWeight": "normal", "titleFontSize": 11, "columnPadding": 16},
         "view": {"stroke": null}}, "title": $$ || json_object('text', title, 'subtitle', subtitle)
-    || ', "data": ' || json_object('values', rows) || ', ' || ltrim(marks, '{'))::JSON;
+    || ', "data": ' || json_object('values', coalesce(rows, [])) || ', ' || ltrim(marks, '{'))::JSON;
 
 -- The decision graph of Rodriguez and Laio. Above the line of tau a point joins no other: it is a peak.
 CREATE OR REPLACE TEMP MACRO picture_decision_graph(graph, tau := NULL) AS TABLE
@@ -43,7 +43,7 @@ SELECT picture(
                   "axis": {"tickCount": 6, "format": "~r", "grid": false}},
             "y": {"field": "delta", "type": "quantitative", "title": "delta: distance to nearest denser point"},
             "size": {"field": "points", "type": "quantitative", "title": "points here", "scale": {"range": [10, 220]},
-                     "legend": {"values": [1, $$ || max(points) || $$], "symbolFillColor": "#0072B2",
+                     "legend": {"values": [1, $$ || coalesce(max(points), 1) || $$], "symbolFillColor": "#0072B2",
                                 "symbolStrokeWidth": 0}},
             "color": {"field": "peak", "type": "nominal", "legend": null,
                       "scale": {"domain": [true, false], "range": ["#D55E00", "#0072B2"]}}}},
