@@ -1,12 +1,13 @@
 # make demo    build, and run the main job on the songs in data/
 # make test    format, lints, unit, property, SQL and client tests
+# make report  build/report.html, a page about the songs' clusters
 # make release build/density_peaks.duckdb_extension
 
 EXTENSION := build/density_peaks.duckdb_extension
 LIBRARY := target/release/libdensity_peaks.$(if $(filter Darwin,$(shell uname -s)),dylib,so)
 PYTHON := .venv/bin/python
 
-.PHONY: demo test release clean
+.PHONY: demo test report release clean
 
 demo: release .venv/installed
 	$(PYTHON) scripts/run_sql.py sql/demo.sql
@@ -17,6 +18,11 @@ test: release .venv/installed
 	cargo check --release --locked --no-default-features
 	cargo test --release --locked
 	$(PYTHON) -m pytest -q -rs tests
+
+report: release .venv/installed
+	$(PYTHON) scripts/run_sql.py sql/report.sql
+	$(PYTHON) scripts/report.py build/songs.db --clusters clusters --source songs --transition p --label label \
+		--columns title,artist,album,year,source -o build/report.html
 
 release:
 	cargo build --release --locked

@@ -13,13 +13,13 @@ from run_sql import ROOT, connect
 PAGE = ROOT / "docs" / "results.md"
 SHARED = ROOT.parent / "shared" / "data"
 RECIPE = (ROOT / "sql" / "recipes" / "hard_clusters.sql").read_text()
-# Section -> file, rows, arguments.
+# Section -> file, rows, arguments, and what its pictures' names begin with in docs/pictures, by scripts/pictures.py.
 FACES, SONGS, TEST = "k := 80, tau := 0.7", "k := 10, sigma := 0.08, tau := 0.65", "split = 'test'"
 RUNS = {
-    "LFW, test half": (SHARED / "lfw_mobilefacenet.parquet", TEST, FACES),
-    "LFW at 24 x 24 pixels, test half": (SHARED / "lfw_lowres24_mobilefacenet.parquet", TEST, FACES),
-    "MusicBrainz 20K, test half": (SHARED / "musicbrainz20k_minilm.parquet", TEST, SONGS),
-    "Songs of this repository": (ROOT / "data" / "songs.parquet", "true", SONGS),
+    "LFW, test half": (SHARED / "lfw_mobilefacenet.parquet", TEST, FACES, "lfw_"),
+    "LFW at 24 x 24 pixels, test half": (SHARED / "lfw_lowres24_mobilefacenet.parquet", TEST, FACES, "lfw24_"),
+    "MusicBrainz 20K, test half": (SHARED / "musicbrainz20k_minilm.parquet", TEST, SONGS, None),
+    "Songs of this repository": (ROOT / "data" / "songs.parquet", "true", SONGS, ""),
 }
 # New rows: file, arguments.
 NEW_ROWS = {
@@ -48,7 +48,7 @@ def table(header: list[str], rows: list[tuple]) -> str:
 
 
 def section(name: str) -> str:
-    path, rows, arguments = RUNS[name]
+    path, rows, arguments, pictures = RUNS[name]
     con = connect()
     con.execute(f"CREATE TABLE faces AS SELECT id, label, embedding FROM '{path}' WHERE {rows}")
     con.execute(f"CREATE TABLE clusters AS FROM cluster_embeddings('faces', {arguments})")
@@ -62,12 +62,16 @@ def section(name: str) -> str:
                CASE smallest WHEN largest THEN smallest::VARCHAR ELSE largest || ' to ' || smallest END,
                printf('%.2f to %.2f', densest, sparsest),
                COLUMNS('_(precision|recall|f)$') FROM hard_clusters""").fetchall()
+    shown = "" if pictures is None else f"""
+<img src="pictures/{pictures}hard_clusters.png" width="49%" alt="Bars: scores of identities by size and by sparsity">
+<img src="pictures/{pictures}tau_scores.png" width="49%" alt="Lines: scores against tau">
+"""
     return f"""`{path.name}`, `{arguments}`
 
 {table(["", "identities", "rows", "clusters", "pairwise F", "BCubed F", "adjusted Rand", "NMI"], whole)}
 
 {table(["subset", "identities", "rows", "size", "sparsity", *PAIRWISE, *BCUBED], subsets)}
-"""
+{shown}"""
 
 
 def new_rows(_: str) -> str:

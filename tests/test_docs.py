@@ -10,6 +10,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "scripts"))
 
 import docs  # noqa: E402
+import report  # noqa: E402
 import results  # noqa: E402
 from run_sql import connect, run  # noqa: E402
 
@@ -18,6 +19,17 @@ from run_sql import connect, run  # noqa: E402
 def test_results_on_the_page_are_those_of_its_sql(page, monkeypatch):
     monkeypatch.chdir(ROOT)
     assert docs.filled(page.read_text()) == page.read_text(), f"run: python scripts/docs.py {page.relative_to(ROOT)}"
+
+
+@pytest.mark.parametrize("page", docs.notebooks(), ids=lambda page: page.name)
+def test_notebook_shows_what_its_cells_give(page):
+    fresh = docs.executed(page)
+    assert docs.texts(fresh) == docs.texts(docs.nbformat.read(page, as_version=4)), "run: python scripts/docs.py"
+    # Every picture is one, and nothing is said on standard error.
+    outputs = [output for cell in fresh.cells for output in cell.get("outputs", [])]
+    pictures = [output for output in outputs if output.output_type == "display_data"]
+    assert len(pictures) >= 7 and all("image/png" in output.data for output in pictures)
+    assert all(output.name == "stdout" for output in outputs if output.output_type == "stream")
 
 
 def test_every_function_has_a_page_that_names_its_parameters():
@@ -44,3 +56,15 @@ def test_results_page_has_the_scores_of_today(name):
         if not path.exists():
             pytest.skip(f"needs ../shared/data/{path.name}, which is not here")
     assert f"## {name}\n\n{results.SECTIONS[name](name)}" in results.PAGE.read_text(), "run: python scripts/results.py --write"
+
+
+def test_the_report_of_the_songs_is_made_as_make_does_it(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "build").mkdir()
+    (tmp_path / "data").symlink_to(ROOT / "data")
+    run(connect(), (ROOT / "sql" / "report.sql").read_text())
+    (command,) = re.findall(r"scripts/report.py (.*?)\n\n", (ROOT / "Makefile").read_text(), re.DOTALL)
+    report.main(command.replace("\\\n", "").split())
+    page = (tmp_path / "build" / "report.html").read_text()
+    assert "<dt>clusters</dt><dd>2,079</dd>" in page and "<dt>BCubed F</dt><dd>0.976</dd>" in page
+    assert page.count("<svg") == 6 + 12
