@@ -3,6 +3,7 @@
 import base64
 import io
 import re
+import subprocess
 import sys
 from html.parser import HTMLParser
 
@@ -211,9 +212,13 @@ def test_a_source_with_two_rows_for_an_id_and_an_empty_clustering_are_refused(da
 
 
 def test_the_database_is_only_read(database, tmp_path):
-    before = (tmp_path / database).read_bytes()
-    written(tmp_path, database, *OPTIONS[:6])
-    assert (tmp_path / database).read_bytes() == before
+    """So another process may read it at the same time, which a writer's lock would not allow."""
+    hold = "import duckdb, sys; con = duckdb.connect(sys.argv[1], read_only=True); print(flush=True); input()"
+    words = [sys.executable, "-c", hold, database]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as reader:
+        reader.stdout.readline()
+        written(tmp_path, database, *OPTIONS[:6])
+        reader.communicate("\n")
     with pytest.raises(SystemExit, match="none.db: there is no such database"):
         written(tmp_path, "none.db", "--clusters", "found")
 
