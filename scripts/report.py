@@ -237,26 +237,33 @@ class Report:
         if not (self.tree and self.arguments.transition):
             return []
         of = literal(self.arguments.transition)
-        return self.pairs(f"""
+        return self.pairs(
+            "delta, pairs.a",
+            f"""
             SELECT m.delta, cluster_id AS a, m.size AS a_size, peak_id AS a_id,
                    other_cluster_id AS b, other_size AS b_size, candidate_id AS b_id
-            FROM suggest_merges('page.clusters', ndde({of}), tpdi({of})) m ORDER BY m.delta, cluster_id""")
+            FROM suggest_merges('page.clusters', ndde({of}), tpdi({of})) m""",
+        )
 
     def splits(self) -> list[dict]:
         """Clusters that one weak link holds together."""
         if not self.tree:
             return []
-        return self.pairs("""
+        return self.pairs(
+            "delta DESC, pairs.a",
+            """
             SELECT delta, cluster_id AS a, size_below AS a_size, id AS a_id,
                    cluster_id AS b, size_above AS b_size, parent_id AS b_id
-            FROM suggest_splits('page.clusters') ORDER BY delta DESC, cluster_id""")
+            FROM suggest_splits('page.clusters')""",
+        )
 
-    def pairs(self, sql: str) -> list[dict]:
+    def pairs(self, order: str, sql: str) -> list[dict]:
+        """The first of the rows by that order, with the clusters' names."""
         rows = self.con.execute(f"""
             WITH names AS (SELECT DISTINCT cluster_id, cluster FROM page.clusters)
             SELECT delta, a.cluster, a_size, a_id::VARCHAR, b.cluster, b_size, b_id::VARCHAR
-            FROM (FROM ({sql}) LIMIT {self.arguments.doubtful}) pairs
-            JOIN names a ON a.cluster_id = pairs.a JOIN names b ON b.cluster_id = pairs.b ORDER BY ALL""").fetchall()
+            FROM ({sql}) pairs JOIN names a ON a.cluster_id = pairs.a JOIN names b ON b.cluster_id = pairs.b
+            ORDER BY {order} LIMIT {self.arguments.doubtful}""").fetchall()
         return [
             {"delta": delta, "sides": [{"name": a, "size": m, "id": first}, {"name": b, "size": n, "id": second}]}
             for delta, a, m, first, b, n, second in rows

@@ -9,8 +9,8 @@
 --   picture_map(places)                                 x, y, cluster_id, size: points in a plane, by any method
 --   picture_tree(clusters, cluster, name := 'id', largest := 40)   what dpc_cluster gives, a column of names beside it
 --
--- Colours are those of Okabe and Ito, which the colour-blind tell apart. Numbers are rounded to what can be seen, and
--- many points at one place are one row, so that a picture of a million points is about as small as one of a thousand.
+-- Colours are those of Okabe and Ito, which the colour-blind tell apart, their yellow darker, to show on white. Numbers
+-- are rounded to what can be seen, and many points at one place are one row: a picture of many points stays small.
 
 -- A specification of rows, a list of structs, and marks, JSON text. (Not json_merge_patch: it drops each "axis": null.)
 CREATE OR REPLACE TEMP MACRO picture(title, subtitle, rows, marks) AS (
@@ -144,7 +144,7 @@ SELECT picture(
         "xOffset": {"field": "score", "sort": ["pairwise recall", "pairwise F", "BCubed F"]},
         "y": {"field": "value", "type": "quantitative", "title": "score", "scale": {"domain": [0, 1]}},
         "color": {"field": "score", "type": "nominal", "title": null, "scale": {
-            "domain": ["pairwise recall", "pairwise F", "BCubed F"], 
+            "domain": ["pairwise recall", "pairwise F", "BCubed F"],
             "range": ["#56B4E9", "#0072B2", "#E69F00"]}}}}$$) AS vega_lite
 FROM rows;
 
@@ -226,6 +226,6 @@ SELECT picture(
             "x": {"field": "x", "type": "quantitative"},
             "color": {"condition": {"test": "isValid(datum.parent_x)", "value": "#0072B2"}, "value": "#D55E00"}}},
         {"mark": {"type": "text", "align": "left", "dx": 8, "limit": 300, "fontSize": 11}, "encoding": {
-            "x": {"field": "x", "type": "quantitative"}, 
+            "x": {"field": "x", "type": "quantitative"},
             "text": {"field": "text", "type": "nominal"}}}]}$$) AS vega_lite
 FROM rows;
