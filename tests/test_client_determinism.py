@@ -24,6 +24,10 @@ STAGES = {
     "tpdi": f"tpdi({P})",
     "dpc_cluster": f"dpc_cluster(ndde({P}), tpdi({P}), tau := 0.8)",
     "cluster_embeddings": "cluster_embeddings('{}', k := 50)",
+    "average_linkage": "cluster_with(knn_graph('{}', k := 10), 'average_linkage', threshold := 0.4)",
+    "dbscan": "cluster_with(knn_graph('{}', k := 10), 'dbscan', epsilon := 0.2)",
+    "map_equation": "cluster_with(knn_graph('{}', k := 10), 'map_equation', threshold := 0.4)",
+    "kmeans_cluster": "kmeans_cluster('{}', 100)",
 }
 
 
