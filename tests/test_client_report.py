@@ -230,11 +230,12 @@ def test_a_few_points_with_labels_of_their_own(tmp_path, points):
         con.execute(f"""
             CREATE TABLE few AS SELECT i AS id, i AS label, [i + 1, 1]::FLOAT[2] AS embedding FROM range({points}) t(i);
             COPY (FROM cluster_embeddings('few', k := 2)) TO '{tmp_path}/clusters.parquet';
-            COPY (SELECT * REPLACE (CASE WHEN id > 0 THEN embedding END AS embedding) FROM few) TO '{tmp_path}/few.parquet';
+            COPY (SELECT * REPLACE (CASE WHEN id > 0 THEN embedding END AS embedding) FROM few)
+            TO '{tmp_path}/few.parquet';
             COPY few TO '{tmp_path}/all.parquet'""")
     for source in "few", "all":
-        words = ["--clusters", f"{tmp_path}/clusters.parquet", "--source", f"{tmp_path}/{source}.parquet", "--label", "label"]
-        page = Page(written(tmp_path, ":memory:", *words))
+        words = ["--clusters", f"{tmp_path}/clusters.parquet", "--source", f"{tmp_path}/{source}.parquet"]
+        page = Page(written(tmp_path, ":memory:", *words, "--label", "label"))
         shown = "\n".join(page.text)
         assert f"points\n{points}" in shown and "Map of clusters" not in shown and "Hard clusters" not in shown
         assert ("mean cosine" in shown) == (points > 1 and source == "all")
