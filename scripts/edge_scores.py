@@ -1,7 +1,7 @@
 """Clusters from edges that a classifier scored, as docs/edge_scores.md has them: edge_scores.py [--write]
 
-Everything is chosen on the train half of the identities: the classifier, the exponent of its probabilities and tau, these
-two on scores that each half of those identities got from the other. Then it is judged on the test half. Reads of
+Everything is chosen on the train half of the identities: the classifier, how its probabilities become weights, and tau,
+these on scores that each half of those identities got from the other. Then it is judged on the test half. Reads of
 ../shared/data what is there.
 """
 
@@ -25,7 +25,8 @@ SETS = {
 }
 SEEDS = range(3)
 SIGMAS = [0.06, 0.08, 0.1, 0.12]
-EXPONENTS = [1, 2, 4, 8]
+# Exponents of the probability and scales of the distance: similarity = probability ** exponent * exp(-distance / scale).
+WEIGHTS = [(exponent, scale) for exponent in (1, 2, 4) for scale in (0.1, 0.2)]
 TAUS = "[0.30, 0.35, 0.40, 0.45, 0.50, 0.55, 0.60, 0.65, 0.70, 0.75, 0.80, 0.85, 0.90]"
 HEADER = ["", "edges: AUC", "average precision", "pairwise F", "BCubed F", "chosen"]
 
@@ -56,15 +57,16 @@ class Half:
             SELECT tau, pairwise_f, bcubed_f
             FROM tau_sweep(ndde('p'), tpdi('p'), taus := {TAUS}, labels := '{self.faces}')""").fetchall()}
 
-    def by_similarity(self, similarity: np.ndarray, exponents: list) -> dict:
-        edges = self.ends.append_column("similarity", pa.array(similarity))
+    def by_score(self, score: np.ndarray, weights: list) -> dict:
+        edges = self.ends.append_column("score", pa.array(score)).append_column("distance", pa.array(self.distance))
         self.con.register("scored", edges)
         result = {}
-        for exponent in exponents:
+        for exponent, scale in weights:
             self.con.execute(f"""
-                CREATE OR REPLACE TABLE edges AS SELECT src, dst, similarity ** {exponent} AS similarity FROM scored;
+                CREATE OR REPLACE TABLE edges AS
+                SELECT src, dst, score ** {exponent} * exp(-distance / {scale}) AS similarity FROM scored;
                 CREATE OR REPLACE TABLE p AS FROM transition_matrix('edges')""")
-            result |= {(exponent, tau): scores for tau, scores in self.sweep().items()}
+            result |= {(exponent, scale, tau): scores for tau, scores in self.sweep().items()}
         self.con.unregister("scored")
         return result
 
@@ -104,11 +106,11 @@ def section(name: str) -> str:
         for half in (first, ~first):
             model = classifier(seed).fit(train.features[half], train.same[half])
             crossed[~half] = model.predict_proba(train.features[~half])[:, 1]
-        exponent, tau = best(train.by_similarity(crossed, EXPONENTS))
+        exponent, scale, tau = best(train.by_score(crossed, WEIGHTS))
         model = classifier(seed).fit(train.features, train.same)
         score = model.predict_proba(test.features)[:, 1]
-        scores = test.by_similarity(score, [exponent])[exponent, tau]
-        chosen = f"similarity ** {exponent}, tau {tau:.2f}"
+        scores = test.by_score(score, [(exponent, scale)])[exponent, scale, tau]
+        chosen = f"exponent {exponent}, scale {scale}, tau {tau:.2f}"
         rows.append((f"classifier, seed {seed}", *test.of_edges(score), *scores, chosen))
     return f"`{file}`, `k := {k}`\n\n{table(HEADER, rows)}\n"
 
