@@ -10,6 +10,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "scripts"))
 
 import docs  # noqa: E402
+import methods  # noqa: E402
 import results  # noqa: E402
 from run_sql import connect, run  # noqa: E402
 
@@ -44,3 +45,21 @@ def test_results_page_has_the_scores_of_today(name):
     if not path.exists():
         pytest.skip(f"needs ../shared/data/{path.name}, which is not here")
     assert f"## {name}\n\n{results.section(name)}" in results.PAGE.read_text(), "run: python scripts/results.py --write"
+
+
+def test_results_page_has_the_scores_of_the_other_methods_of_today(monkeypatch):
+    name, columns = "LFW at 24 pixels", slice(5, 8)
+    if not methods.SETS[name].exists():
+        pytest.skip(f"needs ../shared/data/{methods.SETS[name].name}, which is not here")
+    monkeypatch.setattr(methods, "TIMES", 1)
+    rows = [line.strip("| ").split(" | ") for line in results.PAGE.read_text().splitlines() if line.startswith("|")]
+    scores = {row[0]: row[columns] for row in rows if len(row) == 13}
+    chosen = {row[1]: row[2:] for row in rows if row[0] == name}
+    assert scores.keys() - {"method", "---"} == chosen.keys() == set(methods.NAMES.values())
+    con = methods.half(name, "test")
+    for method, (clusters, call) in chosen.items():
+        if "kmeans" in call:  # takes longer than all others
+            continue
+        found = methods.measure(con, call.strip("`"))
+        expected = [clusters, *scores[method]]
+        assert [results.cell(value) for value in found[:-1]] == expected, f"{method}: python scripts/methods.py --write"
