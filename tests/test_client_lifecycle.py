@@ -25,6 +25,7 @@ LONG = {
     "one call": "FROM cluster_embeddings('big', k := 80)",
     "nested": "FROM ndde(transition_matrix(knn_graph('big', k := 80)))",
     "self-join": "FROM knn_graph('big', k := 80) a JOIN knn_graph('big', k := 79) b USING (src, dst)",
+    "k-means": "FROM kmeans_cluster('big', 1000)",
     "diffusion": "FROM ndde('star', max_iterations := 1000000000)",
 }
 

@@ -10,6 +10,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "scripts"))
 
 import docs  # noqa: E402
+import methods  # noqa: E402
 import report  # noqa: E402
 import results  # noqa: E402
 from run_sql import connect, run  # noqa: E402
@@ -68,3 +69,21 @@ def test_the_report_of_the_songs_is_made_as_make_does_it(monkeypatch, tmp_path):
     page = (tmp_path / "build" / "report.html").read_text()
     assert "<dt>clusters</dt><dd>2,079</dd>" in page and "<dt>BCubed F</dt><dd>0.976</dd>" in page
     assert page.count("<svg") == 6 + 12
+
+
+def test_results_page_has_the_scores_of_the_other_methods_of_today(monkeypatch):
+    name, columns = "LFW at 24 pixels", slice(5, 8)
+    if not methods.SETS[name].exists():
+        pytest.skip(f"needs ../shared/data/{methods.SETS[name].name}, which is not here")
+    monkeypatch.setattr(methods, "TIMES", 1)
+    rows = [line.strip("| ").split(" | ") for line in results.PAGE.read_text().splitlines() if line.startswith("|")]
+    scores = {row[0]: row[columns] for row in rows if len(row) == 13}
+    chosen = {row[1]: row[2:] for row in rows if row[0] == name}
+    assert scores.keys() - {"method", "---"} == chosen.keys() == set(methods.NAMES.values())
+    con = methods.half(name, "test")
+    for method, (clusters, call) in chosen.items():
+        if "kmeans" in call:  # takes longer than all others
+            continue
+        found = methods.measure(con, call.strip("`"))
+        expected = [clusters, *scores[method]]
+        assert [results.cell(value) for value in found[:-1]] == expected, f"{method}: python scripts/methods.py --write"

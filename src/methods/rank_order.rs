@@ -9,66 +9,52 @@ use crate::monitor::Monitor;
 use crate::sparse::{Matrix, ROWS, row};
 use crate::transition::{RANGE, checked_distance};
 
-/// The neighbors of each point, by rank and by row.
-struct Lists {
-    /// Nearest first, of equally near ones the smaller row.
-    ranked: Vec<Vec<u32>>,
-    /// In order, each with its rank from 1.
-    sorted: Vec<Vec<(u32, u32)>>,
+/// The neighbors of each point, nearest first, of equally near ones the smaller row.
+fn ranked(distances: &Matrix, monitor: &Monitor) -> Result<Vec<Vec<u32>>> {
+    let list = |i: usize| {
+        monitor.check()?;
+        let (neighbors, distances) = row(distances, i);
+        let mut near = Vec::with_capacity(neighbors.len());
+        for (&j, &distance) in neighbors.iter().zip(distances).filter(|edge| *edge.0 as usize != i) {
+            near.push((checked_distance(i, j, distance, RANGE)?, j));
+        }
+        near.sort_by(|a, b| a.0.total_cmp(&b.0));
+        Ok(near.into_iter().map(|(_, j)| j).collect())
+    };
+    (0..distances.rows()).into_par_iter().with_min_len(ROWS).map(list).collect()
 }
 
-impl Lists {
-    fn new(distances: &Matrix, monitor: &Monitor) -> Result<Self> {
-        let list = |i: usize| {
-            monitor.check()?;
-            let (neighbors, distances) = row(distances, i);
-            let mut near = Vec::with_capacity(neighbors.len());
-            for (&j, &distance) in neighbors.iter().zip(distances).filter(|edge| *edge.0 as usize != i) {
-                near.push((checked_distance(i, j, distance, RANGE)?, j));
-            }
-            near.sort_by(|a, b| a.0.total_cmp(&b.0));
-            let ranked: Vec<u32> = near.into_iter().map(|(_, j)| j).collect();
-            let mut sorted: Vec<(u32, u32)> = ranked.iter().copied().zip(1..).collect();
-            sorted.sort_unstable();
-            Ok((ranked, sorted))
-        };
-        let lists: Vec<_> = (0..distances.rows()).into_par_iter().map(list).collect::<Result<_>>()?;
-        let (ranked, sorted) = lists.into_iter().unzip();
-        Ok(Self { ranked, sorted })
-    }
-
-    /// O_a(b), the rank of b among the neighbors of a.
-    fn rank(&self, a: u32, b: u32) -> Option<usize> {
-        let sorted = &self.sorted[a as usize];
-        sorted.binary_search_by_key(&b, |entry| entry.0).ok().map(|at| sorted[at].1 as usize)
-    }
-
-    /// d_m(a, b), equation 3: how many of a's neighbors up to b are no neighbors of b; of all of
-    /// them where b is not among them.
-    fn missing(&self, a: u32, b: u32) -> usize {
-        let ranked = &self.ranked[a as usize];
-        let up_to = self.rank(a, b).unwrap_or(ranked.len());
-        ranked[..up_to].iter().filter(|&&c| c != b && self.rank(b, c).is_none()).count()
-    }
-
-    /// D_m(a, b), equation 4, for b among the neighbors of a: symmetric.
-    fn distance(&self, a: u32, b: u32) -> f64 {
-        let ranks = [self.rank(a, b), self.rank(b, a)];
-        let least = ranks.into_iter().flatten().min().unwrap_or(1);
-        (self.missing(a, b) + self.missing(b, a)) as f64 / least as f64
-    }
+/// The distance of a and its neighbor b, the same from either: `(d(a, b) + d(b, a)) / min(O_a(b),
+/// O_b(a))`. O_a(b) is the rank of b among the neighbors of a, and d(a, b) is how many of these up to
+/// b are no neighbors of b. Where a is not among the neighbors of b, d(b, a) counts all of them and
+/// the other rank is the divisor. `ranks` has O_a of every point, 0 for one that is no neighbor of a.
+fn distance(a: u32, b: u32, ranks: &[u32], neighbors_of_b: &[u32]) -> f64 {
+    let rank = |c: u32| ranks[c as usize] as usize;
+    let rank_of_b = rank(b);
+    let shared = neighbors_of_b.iter().filter(|&&c| (1..rank_of_b).contains(&rank(c))).count();
+    let rank_of_a = neighbors_of_b.iter().position(|&c| c == a).map(|at| at + 1);
+    let up_to = &neighbors_of_b[..rank_of_a.unwrap_or(neighbors_of_b.len())];
+    let missing = rank_of_b - 1 - shared + up_to.iter().filter(|&&c| c != a && rank(c) == 0).count();
+    missing as f64 / rank_of_a.map_or(rank_of_b, |rank_of_a| rank_of_a.min(rank_of_b)) as f64
 }
 
 /// See [`Method::RankOrder`](super::Method::RankOrder).
 pub fn rank_order(distances: &Matrix, threshold: f64, monitor: &Monitor) -> Result<Vec<u32>> {
-    let lists = Lists::new(distances, monitor)?;
     let n = distances.rows();
-    let joined = |a: usize| {
+    let lists = ranked(distances, monitor)?;
+    let joined = |ranks: &mut Vec<u32>, a: usize| {
         monitor.check()?;
-        let neighbors = lists.ranked[a].iter().copied();
-        Ok(neighbors.filter(|&b| lists.distance(a as u32, b) <= threshold).collect::<Vec<u32>>())
+        lists[a].iter().zip(1..).for_each(|(&b, rank)| ranks[b as usize] = rank);
+        let near = |&b: &u32| distance(a as u32, b, ranks, &lists[b as usize]) <= threshold;
+        let joined = lists[a].iter().copied().filter(near).collect();
+        lists[a].iter().for_each(|&b| ranks[b as usize] = 0);
+        Ok(joined)
     };
-    let joined: Vec<Vec<u32>> = (0..n).into_par_iter().with_max_len(ROWS).map(joined).collect::<Result<_>>()?;
+    let joined: Vec<Vec<u32>> = (0..n)
+        .into_par_iter()
+        .with_min_len(ROWS)
+        .map_init(|| vec![0; n], |ranks, a| joined(ranks, a))
+        .collect::<Result<_>>()?;
     let mut sets = UnionFind::<u32>::new(n);
     for (a, joined) in joined.into_iter().enumerate() {
         joined.into_iter().for_each(|b| _ = sets.union(a as u32, b));

@@ -35,6 +35,15 @@ impl Run<'_> {
     pub(super) fn kmeans(&mut self, plan: &Plan, stage: &KmeansCluster) -> Result<(Vec<Arc<Ids>>, Table)> {
         let relation = read_by(plan, 0);
         let (ids, embeddings) = self.collected_points(&relation)?;
+        let (points, dim, clusters) = (embeddings.len(), embeddings.dim(), stage.options.clusters);
+        // The features in single precision and as the search for the nearest center keeps them, and the
+        // centers before and after a move.
+        let need = (points * (8 * dim + 64) + clusters.min(points) * dim * 16) as u64;
+        if need > self.limits.memory {
+            let what = format!("{points} embeddings of {dim} dimensions with clusters := {clusters}");
+            let error = too_large(&what, need, self.limits.memory, "");
+            return Err(Failure { label: relation.label(), error, ids: None });
+        }
         let clusters = kmeans(embeddings, &stage.options, self.monitor).map_err(failed(&relation.label(), &ids))?;
         Ok((vec![ids], Table::Groups(clusters)))
     }
