@@ -161,6 +161,8 @@ pub enum EdgeProblem {
     },
     /// A pair that may not share a cluster is one point, or joined by those that must.
     Contradiction,
+    /// A pair that must share a cluster is of two partitions.
+    Partitions,
     /// An end of the edge has no density.
     NoDensity {
         /// Whether it is the destination, not the source.
@@ -180,6 +182,11 @@ impl EdgeProblem {
             Self::Contradiction => {
                 format!(
                     "the pair {src}, {dst} cannot be kept apart: it is one point, or must_link joins the two; leave it out, or what joins them"
+                )
+            }
+            Self::Partitions => {
+                format!(
+                    "the pair {src}, {dst} cannot share a cluster, because its ends are of two partitions; leave it out"
                 )
             }
             Self::NoDensity { dst: false } => {
@@ -203,6 +210,17 @@ impl Error {
             Self::Point { row, problem } => problem.of(&id(*row)),
             Self::Edge { src, dst, problem } => problem.of(&id(*src), &id(*dst)),
             other => other.to_string(),
+        }
+    }
+
+    /// The same about the rows that these are the numbers of.
+    pub(crate) fn renumber(self, rows: &[u32]) -> Self {
+        match self {
+            Self::Point { row, problem } => Self::Point { row: rows[row as usize], problem },
+            Self::Edge { src, dst, problem } => {
+                Self::Edge { src: rows[src as usize], dst: rows[dst as usize], problem }
+            }
+            other => other,
         }
     }
 

@@ -18,8 +18,8 @@
 //!
 //! [`sweep`] gives the figures of many tau at once, [`summary`] those of each cluster, and
 //! [`suggest`] the clusters to look at. [`assign`] takes new points into a clustering that stands.
-//! [`constraints`] keep pairs of points together or apart, [`relabel`](mod@relabel) keeps the ids of an earlier clustering.
-//! [`methods`] has other clusterings, to compare with.
+//! [`constraints`] keep pairs of points together or apart, [`relabel`](mod@relabel) keeps the ids of an earlier clustering,
+//! [`partitions`] are many runs in one. [`methods`] has other clusterings, to compare with.
 //!
 //! The core counts points by row number, 0..N. Points come from Arrow arrays
 //! ([`Embeddings::from_arrow`]) or slices, edges from record batches
@@ -38,6 +38,7 @@ pub mod knn;
 pub mod methods;
 pub mod monitor;
 pub mod ndde;
+pub mod partitions;
 pub mod relabel;
 pub mod row;
 pub mod scores;
@@ -100,6 +101,16 @@ impl Default for ClusterOptions {
 /// ```
 pub fn cluster(points: Embeddings, options: &ClusterOptions, monitor: &Monitor) -> Result<Clustering> {
     dpc::check_tau(options.tau)?;
+    let (density, distances) = densities_and_distances(points, options, monitor)?;
+    dpc::dpc(density, &distances, options.tau, monitor)
+}
+
+/// The first four stages, with the distances that the fifth looks at.
+fn densities_and_distances(
+    points: Embeddings,
+    options: &ClusterOptions,
+    monitor: &Monitor,
+) -> Result<(Vec<f64>, sparse::Matrix)> {
     let points = knn::Points::new(points, options.metric, monitor)?;
     let graph = knn::knn_graph(&points, &options.knn, monitor)?;
     drop(points);
@@ -107,5 +118,5 @@ pub fn cluster(points: Embeddings, options: &ClusterOptions, monitor: &Monitor) 
     drop(graph);
     let density = ndde::ndde(&transition, &options.ndde, monitor)?;
     let distances = tpdi::tpdi_upward(&transition, &density, monitor)?;
-    dpc::dpc(density, &distances, options.tau, monitor)
+    Ok((density, distances))
 }

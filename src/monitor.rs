@@ -1,6 +1,7 @@
 //! Progress of a long run, and the way to stop it.
 
 use std::ops::Range;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 
 use crate::error::{Error, Result};
@@ -13,7 +14,7 @@ pub struct Monitor {
     progress: AtomicU64,
     /// The part of the whole run that its phases now lie in, in millionths; without an end, all of it.
     part: (AtomicU64, AtomicU64),
-    stopped: AtomicBool,
+    stopped: Arc<AtomicBool>,
 }
 
 impl Monitor {
@@ -48,6 +49,12 @@ impl Monitor {
         Phase { monitor: self, span, units, done: AtomicUsize::new(0) }
     }
 
+    /// Of one of several runs that are one to the watcher: stopped with them, but without a say in
+    /// their progress.
+    pub fn silent(&self) -> Self {
+        Self { stopped: self.stopped.clone(), ..Self::default() }
+    }
+
     /// Fails once [`Monitor::stop`] was called.
     pub fn check(&self) -> Result<()> {
         if self.stopped.load(Relaxed) { Err(Error::Interrupted) } else { Ok(()) }
@@ -66,8 +73,13 @@ pub struct Phase<'a> {
 impl Phase<'_> {
     /// Count one unit as done; fails once the run should stop.
     pub fn step(&self) -> Result<()> {
+        self.steps(1)
+    }
+
+    /// Count several at once.
+    pub fn steps(&self, units: usize) -> Result<()> {
         self.monitor.check()?;
-        let done = self.done.fetch_add(1, Relaxed) + 1;
+        let done = self.done.fetch_add(units, Relaxed) + units;
         let share = done as f64 / self.units.max(1) as f64;
         let progress = self.span.start + (self.span.end - self.span.start) * share.min(1.0);
         self.monitor.progress.fetch_max((progress * 1e6) as u64, Relaxed);

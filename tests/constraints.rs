@@ -16,7 +16,9 @@ fn cases() -> impl Strategy<Value = (Vec<f64>, Matrix, Constraints)> {
                 let (mut src, mut dst, mut distance) = (vec![], vec![], vec![]);
                 for ((i, j), d) in edges {
                     if i != j {
-                        (src.push(i), dst.push(j), distance.push(f64::from(d) / 16.0));
+                        src.push(i);
+                        dst.push(j);
+                        distance.push(f64::from(d) / 16.0);
                     }
                 }
                 let distances = from_edges(n, &src, &dst, &distance, &Monitor::new()).unwrap();

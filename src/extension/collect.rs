@@ -14,6 +14,8 @@ pub enum Collected {
     Points {
         ids: IdColumn,
         rows: EmbeddingRows,
+        /// Numbers of the interned partitions, `None` for NULL.
+        partitions: Option<(Interner, Vec<Option<u32>>)>,
     },
     Densities {
         ids: IdColumn,
@@ -52,9 +54,11 @@ impl Collected {
     pub fn new(columns: &Columns, bound: &Bound) -> Self {
         let id_type = &bound.id;
         match columns {
-            Columns::Points { precision, .. } => {
-                Self::Points { ids: IdColumn::new(id_type), rows: EmbeddingRows::new(*precision) }
-            }
+            Columns::Points { precision, .. } => Self::Points {
+                ids: IdColumn::new(id_type),
+                rows: EmbeddingRows::new(*precision),
+                partitions: bound.label.as_ref().map(|partition| (Interner::new(partition), vec![])),
+            },
             Columns::Densities => Self::Densities { ids: IdColumn::new(id_type), values: Vec::new() },
             Columns::Labels { .. } => Self::Labels {
                 ids: IdColumn::new(id_type),
@@ -87,9 +91,16 @@ impl Collected {
 
     pub fn append(&mut self, other: Self) -> Result<()> {
         match (self, other) {
-            (Self::Points { ids, rows }, Self::Points { ids: more_ids, rows: more }) => {
+            (
+                Self::Points { ids, rows, partitions },
+                Self::Points { ids: more_ids, rows: more, partitions: more_partitions },
+            ) => {
                 ids.append(more_ids);
                 rows.append(more).map_err(|_| defect("rows of different lengths got past the check"))?;
+                if let (Some((values, numbers)), Some((more_values, more))) = (partitions, more_partitions) {
+                    let new = values.absorb(more_values)?;
+                    numbers.extend(more.into_iter().map(|number| number.map(|number| new[number as usize])));
+                }
             }
             (Self::Densities { ids, values }, Self::Densities { ids: more_ids, values: mut more }) => {
                 ids.append(more_ids);

@@ -25,7 +25,7 @@ pub struct Bound {
     pub id_column: String,
     /// Whether edges carry a similarity to use, not a distance.
     pub similarity: bool,
-    /// The type of labels, where the relation has them.
+    /// The type of labels or of partitions, where the relation has them.
     pub label: Option<IdType>,
     /// The dimensions of the embeddings, where their type fixes them.
     pub dim: Option<usize>,
@@ -186,6 +186,9 @@ impl<'a> Fields<'a> {
         };
         let label = match &self.relation.columns {
             Columns::Labels { label, .. } => Some(self.id(label, "name the column of labels with label := '...'")?),
+            Columns::Points { partition: Some(column), .. } => {
+                Some(self.id(column, "name the column of the partitions with partition_by := '...'")?)
+            }
             _ => None,
         };
         Ok(Bound { id, id_column, similarity, label, dim })

@@ -70,6 +70,8 @@ pub struct KnnGraph {
     pub expansion_search: usize,
     #[serde(with = "PrecisionName")]
     pub precision: Precision,
+    /// Column of the partitions, each a graph of its own.
+    pub partition_by: Option<String>,
 }
 
 impl KnnGraph {
@@ -134,6 +136,21 @@ pub struct DpcCluster {
 }
 
 impl DpcCluster {
+    /// The stages before, where there is a run for each partition.
+    pub fn partitioned(&self) -> Option<(&KnnGraph, &TransitionMatrix, &Ndde)> {
+        if let Input::Stage(density) = &self.density
+            && let Plan::Ndde(ndde) = &**density
+            && let Input::Stage(transition) = &ndde.transition
+            && let Plan::TransitionMatrix(transition) = &**transition
+            && let Input::Stage(graph) = &transition.graph
+            && let Plan::KnnGraph(graph) = &**graph
+            && graph.partition_by.is_some()
+        {
+            return Some((graph, transition, ndde));
+        }
+        None
+    }
+
     /// The relations that may be given beside densities and distances, with their arguments.
     pub fn given(&self) -> impl Iterator<Item = (&'static str, &Input)> {
         let all = [("previous", &self.previous), ("must_link", &self.must_link), ("cannot_link", &self.cannot_link)];
@@ -479,6 +496,11 @@ impl Arguments<'_> {
             return Err(binder(format!("{}: {name} := '' names no column", self.stage.name)));
         }
         Ok(column)
+    }
+
+    /// The name of a column; `None` for NULL.
+    pub fn optional_column(&self, name: &str) -> Result<Option<String>> {
+        if self.value(name)?.is_null()? { Ok(None) } else { self.column(name).map(Some) }
     }
 
     /// The name of a relation.

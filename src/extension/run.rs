@@ -7,6 +7,7 @@ mod constrained;
 mod graph;
 mod learned;
 mod methods;
+mod partitions;
 mod peaks;
 mod training;
 
@@ -301,7 +302,7 @@ impl Run<'_> {
     }
 
     fn collected_points(&mut self, relation: &Relation) -> Result<(Arc<Ids>, Embeddings)> {
-        let Collected::Points { ids, rows } = self.take(relation) else { unreachable!("points were collected") };
+        let Collected::Points { ids, rows, .. } = self.take(relation) else { unreachable!("points were collected") };
         let (ids, order) = unique(ids, &relation.label())?;
         let in_order = |mut embeddings: Embeddings| embeddings.permute(&order, self.monitor).map(|()| embeddings);
         let embeddings = rows.finish(self.monitor).and_then(in_order).map_err(failed(&relation.label(), &ids))?;
@@ -329,29 +330,43 @@ impl Run<'_> {
         Ok((ids, embeddings))
     }
 
-    /// Refuse work that does not fit, and say what would.
+    /// Bytes of a graph with its points, or of the stages after it if they take more. `shape` is the
+    /// number of points, that of searches, and the dimensions.
+    fn need(&self, stage: &KnnGraph, precision: Precision, k: usize, shape: (usize, usize, usize)) -> u64 {
+        let (base, queries, dim) = shape;
+        let of_queries = stage.queries.is_some().then_some(queries);
+        let points = (base + of_queries.unwrap_or(0)) as u64;
+        let options = knn::KnnOptions { k, ..stage.options() };
+        let edges = queries as u64 * (k.min(base) as u64 + 1);
+        let graph = points * (precision.row_bytes(dim) as u64 + 8) + options.memory(precision, base, of_queries, dim);
+        // P, with its roots and the distances, or with its transpose; or, beside the embeddings, P
+        // and the similarities.
+        let kept = if self.keeps_points(stage) { points * (precision.row_bytes(dim) as u64 + 8) } else { 0 };
+        let after = if self.whole { edges * 36 + queries as u64 * 32 + kept } else { 0 };
+        graph.max(after)
+    }
+
     fn check_memory(&self, stage: &KnnGraph, base: usize, queries: usize, dim: usize) -> Result<(), Error> {
-        let points = (base + if stage.queries.is_some() { queries } else { 0 }) as u64;
-        let keep = self.keeps_points(stage);
-        let needs = |precision: Precision, k: usize| {
-            let options = knn::KnnOptions { k, ..stage.options() };
-            let edges = queries as u64 * (k.min(base) as u64 + 1);
-            let graph = points * (precision.row_bytes(dim) as u64 + 8)
-                + options.memory(precision, base, stage.queries.is_some().then_some(queries), dim);
-            // P, with its roots and the distances, or with its transpose; or, beside the embeddings, P
-            // and the similarities.
-            let kept = if keep { points * (precision.row_bytes(dim) as u64 + 8) } else { 0 };
-            let after = if self.whole { edges * 36 + queries as u64 * 32 + kept } else { 0 };
-            graph.max(after)
-        };
+        let points = base + if stage.queries.is_some() { queries } else { 0 };
+        let what = format!("{points} embeddings of {dim} dimensions with k := {}", stage.k);
+        self.check_fits(stage, base, &what, |precision, k| self.need(stage, precision, k, (base, queries, dim)))
+    }
+
+    /// Refuse work that does not fit, and say what would.
+    fn check_fits(
+        &self,
+        stage: &KnnGraph,
+        base: usize,
+        what: &str,
+        needs: impl Fn(Precision, usize) -> u64,
+    ) -> Result<(), Error> {
         let (need, limit) = (needs(stage.precision, stage.k), self.limits.memory);
         if need <= limit {
             return Ok(());
         }
         let fits = what_fits(stage, base, |precision, k| Some(needs(precision, k)).filter(|&need| need <= limit));
         let smaller = if fits.is_empty() { String::new() } else { format!("{} would fit, or ", fits.join(" or ")) };
-        let what = format!("{points} embeddings of {dim} dimensions with k := {}", stage.k);
-        Err(too_large(&what, need, limit, &smaller))
+        Err(too_large(what, need, limit, &smaller))
     }
 
     /// Likewise for edges of a relation: as they were collected, sorted, and as two matrices.

@@ -180,7 +180,12 @@ fn collect(target: &Target, vectors: &VectorCollection, state: &mut State) -> Re
     let rows = rows.get_or_insert_with(|| Collected::new(&target.relation().columns, bound));
     let column = |at: usize| vectors.get_untyped_vector_at(FIRST + at);
     match rows {
-        Collected::Points { ids, rows } => {
+        Collected::Points { ids, rows, partitions } => {
+            let mut of_partitions = partitions.as_mut().zip(bound.label.as_ref());
+            let of_rows = match &mut of_partitions {
+                Some(((values, _), partition_type)) => ends(partition_type, values, column(3)?, column(4)?)?,
+                None => vec![],
+            };
             let embeddings = EmbeddingVector::new(column(2)?)?;
             let bytes = vectors.row_count()? * rows.precision().row_bytes(embeddings.typical_dim());
             target.slot.reserve(target.at, bytes as u64)?;
@@ -201,6 +206,9 @@ fn collect(target: &Target, vectors: &VectorCollection, state: &mut State) -> Re
                 });
                 if let Err(problem) = pushed {
                     return Err(target.error(problem.of(&column(0)?.get_value_slow(row)?)));
+                }
+                if let Some(((_, numbers), _)) = &mut of_partitions {
+                    numbers.push(of_rows[row]);
                 }
                 ids.push(&bound.id, key, column(0)?, row)
             })

@@ -288,14 +288,18 @@ fn emit(table: &Table, rows: Range<usize>, mut output: DataChunkRef<'_>) -> Resu
             write::<u32>(output, 0, rows.clone().map(|row| Some(row as u32)))?;
             write::<f64>(output, 1, densities[rows].iter().map(|&density| Some(density)))
         }
-        Table::Clusters(Clusters { clustering: clusters, ids }) => {
+        Table::Clusters(Clusters { clustering: clusters, ids, partitions }) => {
             let id = |&c: &u32| ids.as_ref().map_or(i64::from(c), |ids| ids[c as usize]);
             write::<u32>(output, 0, rows.clone().map(|row| Some(row as u32)))?;
-            write::<i64>(output, 1, clusters.cluster[rows.clone()].iter().map(|c| Some(id(c))))?;
-            write::<u32>(output, 2, clusters.parent[rows.clone()].iter().map(|&parent| Some(parent)))?;
-            write::<f64>(output, 3, clusters.delta[rows.clone()].iter().copied())?;
-            write::<f64>(output, 4, clusters.density[rows.clone()].iter().map(|&density| Some(density)))?;
-            write::<bool>(output, 5, rows.map(|row| Some(clusters.is_peak(row))))
+            let at = match partitions {
+                Some(partitions) => write::<u32>(output, 1, partitions[rows.clone()].iter().copied()).map(|()| 2)?,
+                None => 1,
+            };
+            write::<i64>(output, at, clusters.cluster[rows.clone()].iter().map(|c| Some(id(c))))?;
+            write::<u32>(output, at + 1, clusters.parent[rows.clone()].iter().map(|&parent| Some(parent)))?;
+            write::<f64>(output, at + 2, clusters.delta[rows.clone()].iter().copied())?;
+            write::<f64>(output, at + 3, clusters.density[rows.clone()].iter().map(|&density| Some(density)))?;
+            write::<bool>(output, at + 4, rows.map(|row| Some(clusters.is_peak(row))))
         }
         Table::Assigned(table) => {
             let rows = &table[rows];

@@ -45,8 +45,8 @@ pub struct Relation {
 
 #[derive(Debug, Clone, PartialEq)]
 pub enum Columns {
-    /// Named by the arguments `id` and `embedding`, to be kept in a precision.
-    Points { id: String, embedding: String, precision: Precision },
+    /// Named by the arguments `id` and `embedding`, to be kept in a precision, and perhaps `partition_by`.
+    Points { id: String, embedding: String, precision: Precision, partition: Option<String> },
     /// `src`, `dst`, and `distance` or `similarity`.
     Edges(KernelName),
     /// `src`, `dst`, `probability`.
@@ -63,6 +63,12 @@ pub enum Columns {
     Members { id: String, density: bool },
     /// `src`, `dst`.
     Pairs,
+}
+
+impl Columns {
+    fn points(id: String, embedding: String, precision: Precision) -> Self {
+        Self::Points { id, embedding, precision, partition: None }
+    }
 }
 
 impl Relation {
@@ -82,7 +88,7 @@ impl Relation {
 
     pub fn points(graph: &KnnGraph) -> Self {
         let (id, embedding, precision) = (graph.id.clone(), graph.embedding.clone(), graph.precision);
-        let columns = Columns::Points { id, embedding, precision };
+        let columns = Columns::Points { id, embedding, precision, partition: graph.partition_by.clone() };
         Self { function: graph.function.clone(), argument: "source", name: graph.source.clone(), columns }
     }
 
@@ -94,7 +100,7 @@ impl Relation {
     /// The relation that a model's embeddings come from, where it is named.
     fn features(model: &LearnedModel, name: &str) -> Self {
         let LearnedModel { function, id, embedding, .. } = model.clone();
-        let columns = Columns::Points { id, embedding, precision: Precision::F32 };
+        let columns = Columns::points(id, embedding, Precision::F32);
         Self { function, argument: "source", name: name.into(), columns }
     }
 
@@ -143,7 +149,7 @@ impl Relation {
                 let ClusterSummary { id, embedding, .. } = stage.clone();
                 match at {
                     0 => Self::new(plan, "clusters", name, Columns::Clusters { id }),
-                    _ => Self::new(plan, "source", name, Columns::Points { id, embedding, precision: Precision::F32 }),
+                    _ => Self::new(plan, "source", name, Columns::points(id, embedding, Precision::F32)),
                 }
             }
             Plan::SuggestMerges(stage) => match at {
@@ -155,20 +161,20 @@ impl Relation {
             Plan::AssignClusters(stage) => {
                 let AssignClusters { id, embedding, precision, .. } = stage.clone();
                 match at {
-                    0 => Self::new(plan, "source", name, Columns::Points { id, embedding, precision }),
-                    1 => Self::new(plan, "base", name, Columns::Points { id, embedding, precision }),
+                    0 => Self::new(plan, "source", name, Columns::points(id, embedding, precision)),
+                    1 => Self::new(plan, "base", name, Columns::points(id, embedding, precision)),
                     _ => Self::new(plan, "clusters", name, Columns::Members { id, density: true }),
                 }
             }
             Plan::ClusterWith(_) => Self::new(plan, "graph", name, Columns::Distances),
             Plan::KmeansCluster(KmeansCluster { id, embedding, .. }) => {
                 let (id, embedding) = (id.clone(), embedding.clone());
-                Self::new(plan, "source", name, Columns::Points { id, embedding, precision: Precision::F32 })
+                Self::new(plan, "source", name, Columns::points(id, embedding, Precision::F32))
             }
             Plan::TrainSimilarity(stage) => {
                 let TrainSimilarity { id, embedding, label, .. } = stage.clone();
                 match at {
-                    0 => Self::new(plan, "source", name, Columns::Points { id, embedding, precision: Precision::F32 }),
+                    0 => Self::new(plan, "source", name, Columns::points(id, embedding, Precision::F32)),
                     _ => Self::new(plan, "source", name, Columns::Labels { id, label }),
                 }
             }
@@ -226,9 +232,14 @@ pub fn columns(plan: &Plan) -> Vec<Column> {
         Plan::Ndde(_) => vec![id("id"), Value("density")],
         Plan::Tpdi(_) => vec![id("src"), id("dst"), Value("distance")],
         Plan::DpcCluster(DpcCluster { id: name, .. }) | Plan::AssignClusters(AssignClusters { id: name, .. }) => {
+            let partition = match plan {
+                Plan::DpcCluster(stage) => stage.partitioned().and_then(|(graph, ..)| graph.partition_by.clone()),
+                _ => None,
+            };
             let values = ["delta", "density", "is_peak"].map(Value);
-            let ids = [id(name), Value("cluster_id"), id("parent_id")];
-            ids.into_iter().chain(values).collect()
+            let ids = [Value("cluster_id"), id("parent_id")];
+            let first = [Some(id(name)), partition.map(|name| Id(name, 1))].into_iter().flatten();
+            first.chain(ids).chain(values).collect()
         }
         Plan::TauSweep(stage) => {
             let scores: &[&str] = if stage.labels.is_some() { &SCORES } else { &[] };
@@ -283,10 +294,17 @@ fn sink(token: u64, at: usize, relation: &Relation) -> String {
         format!("density_peaks_columns({token}, {at}, struct_pack(*COLUMNS(*))) AS density_peaks_checked_{token}");
     let from = format!("FROM query_table({})", literal(&relation.name));
     let (arguments, rows) = match &relation.columns {
-        Columns::Points { id, embedding, .. } => (
-            format!("{}, embedding", id_arguments("id")),
-            format!("SELECT {checked}, {} AS id, {} AS embedding {from}", identifier(id), identifier(embedding)),
-        ),
+        Columns::Points { id, embedding, partition, .. } => {
+            let (argument, read) = match partition {
+                Some(column) => (format!(", {}", id_arguments("part")), format!(", {} AS part", identifier(column))),
+                None => Default::default(),
+            };
+            let (id, embedding) = (identifier(id), identifier(embedding));
+            (
+                format!("{}, embedding{argument}", id_arguments("id")),
+                format!("SELECT {checked}, {id} AS id, {embedding} AS embedding{read} {from}"),
+            )
+        }
         Columns::Densities => {
             (format!("{}, density::DOUBLE", id_arguments("id")), format!("SELECT {checked}, id, density {from}"))
         }

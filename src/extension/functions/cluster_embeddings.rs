@@ -7,7 +7,7 @@ use super::dpc_cluster::{CANNOT_LINK, MUST_LINK, PREVIOUS, RETURNS, TAU};
 use super::knn_graph::*;
 use super::ndde::{EPSILON, MAX_ITERATIONS};
 use super::transition_matrix::{KERNEL, MODEL, SIGMA, kernel, model};
-use super::{Stage, dpc_cluster, knn_graph, ndde};
+use super::{Default, Parameter, Stage, dpc_cluster, knn_graph, ndde};
 
 /// The columns of the result beside the id.
 const OTHER_COLUMNS: [&str; 5] = ["cluster_id", "parent_id", "delta", "density", "is_peak"];
@@ -36,6 +36,7 @@ pub static STAGE: Stage = Stage {
         PREVIOUS,
         MUST_LINK,
         CANNOT_LINK,
+        PARTITION_BY,
     ],
     examples: &[
         "FROM cluster_embeddings('faces', k := 80, tau := 0.7)",
@@ -44,11 +45,16 @@ pub static STAGE: Stage = Stage {
     ],
     nested_example: None,
     plan: |arguments| {
-        let graph = knn_graph::plan(arguments, Some(STAGE.name))?;
+        let mut graph = knn_graph::plan(arguments, Some(STAGE.name))?;
         let (kernel, sigma) = kernel(arguments)?;
         let model = model(arguments, kernel, None)?;
         let id = id(arguments)?;
-        let graph = Input::Stage(Box::new(graph));
+        graph.partition_by = partition_by(arguments, &id)?;
+        if model.is_some() && graph.partition_by.is_some() {
+            let way_out = "cluster each partition in a call of its own, over a view with WHERE";
+            return Err(arguments.error(format!("partition_by takes no model; {way_out}")));
+        }
+        let graph = Input::Stage(Box::new(Plan::KnnGraph(graph)));
         let transition = Plan::TransitionMatrix(TransitionMatrix { graph, kernel, sigma, model });
         let transition = Input::Stage(Box::new(transition));
         let density = ndde::plan(arguments, transition.clone())?;
@@ -56,6 +62,22 @@ pub static STAGE: Stage = Stage {
         dpc_cluster::plan(arguments, STAGE.name, id, density, distance)
     },
 };
+
+const PARTITION_BY: Parameter = Parameter {
+    name: "partition_by",
+    default: Default::Null,
+    description: "column of the partitions, of any type: the rows of each are clustered on their own, and the column is the second of the result. NULL: all rows are one",
+};
+
+fn partition_by(arguments: &Arguments<'_>, id: &str) -> Result<Option<String>> {
+    let column = arguments.optional_column("partition_by")?;
+    let mut others = OTHER_COLUMNS.into_iter().chain([id]);
+    match column.as_ref().filter(|column| others.any(|other| other.eq_ignore_ascii_case(column))) {
+        Some(column) => Err(arguments
+            .error(format!("partition_by := '{column}' is also another column of the result; rename it in a view"))),
+        None => Ok(column),
+    }
+}
 
 /// The column of the ids, which is also that of the result.
 pub fn id(arguments: &Arguments<'_>) -> Result<String> {

@@ -18,7 +18,7 @@ pub static STAGE: Stage = Stage {
         "FROM knn_graph('faces', queries := 'new_faces', k := 5)",
     ],
     nested_example: Some("FROM transition_matrix(knn_graph('faces', k := 20))"),
-    plan: |arguments| plan(arguments, None),
+    plan: |arguments| plan(arguments, None).map(Plan::KnnGraph),
 };
 
 /// The parameters of the graph, here and in `cluster_embeddings`.
@@ -93,7 +93,7 @@ pub fn precision(arguments: &Arguments<'_>) -> Result<Precision> {
     arguments.choice("precision", &[("f32", Precision::F32), ("f16", Precision::F16), ("i8", Precision::I8)])
 }
 
-pub fn plan(arguments: &Arguments<'_>, caller: Option<&str>) -> Result<Plan> {
+pub fn plan(arguments: &Arguments<'_>, caller: Option<&str>) -> Result<KnnGraph> {
     let (metric, precision) = (metric(arguments)?, precision(arguments)?);
     let graph = KnnGraph {
         function: caller.unwrap_or(STAGE.name).into(),
@@ -116,6 +116,7 @@ pub fn plan(arguments: &Arguments<'_>, caller: Option<&str>) -> Result<Plan> {
         expansion_add: arguments.count("expansion_add", 1)?,
         expansion_search: arguments.count("expansion_search", 1)?,
         precision,
+        partition_by: None,
     };
     if !graph.options().takes(metric, precision) {
         return Err(arguments.error("precision := 'i8' needs metric := 'cosine'; use 'f16'"));
@@ -123,5 +124,5 @@ pub fn plan(arguments: &Arguments<'_>, caller: Option<&str>) -> Result<Plan> {
     if graph.method == Method::NnDescent && graph.queries.is_some() {
         return Err(arguments.error("method := 'nn_descent' takes no queries; use 'exact' or 'hnsw'"));
     }
-    Ok(Plan::KnnGraph(graph))
+    Ok(graph)
 }

@@ -133,7 +133,7 @@ impl ScalarCallbacks for IdOf {
             vectors.get_vector_at_mut::<u32>(2)?.flatten()?;
             let numbers = vectors.get_vector_at::<u32>(2)?.reader()?;
             let numbers: Vec<Option<u32>> = numbers.iter().map(|number| number.copied()).collect();
-            ids.write(result_type(slot)?, &numbers, output, context)
+            ids.write(type_of(slot, *at)?, &numbers, output, context)
         })
     }
 }
@@ -141,6 +141,12 @@ impl ScalarCallbacks for IdOf {
 /// The type of the ids of a slot's result.
 pub fn result_type(slot: &Slot) -> Result<&IdType> {
     slot.bound[0].get().map(|bound| &bound.id).ok_or_else(|| defect("the relation was not bound"))
+}
+
+/// The type of the first ids, or of the second, which are partitions where the first relation has some.
+fn type_of(slot: &Slot, whose: usize) -> Result<&IdType> {
+    let partition = slot.bound[0].get().and_then(|bound| bound.label.as_ref());
+    partition.filter(|_| whose == 1).map_or_else(|| result_type(slot), Ok)
 }
 
 impl ScalarBindCallbacks for IdOf {
@@ -151,7 +157,7 @@ impl ScalarBindCallbacks for IdOf {
 
 impl ScalarResolveTypesCallbacks for IdOf {
     fn resolve_types(&self, _: &Context, arguments: BindArguments<'_>) -> Result<LogicalType> {
-        guarded(|| Ok(result_type(&*Slot::of(&arguments)?)?.logical_type.clone()))
+        guarded(|| Ok(type_of(&*Slot::of(&arguments)?, relation_number(&arguments, 2)?)?.logical_type.clone()))
     }
 }
 

@@ -16,13 +16,15 @@ use crate::relabel::relabel;
 pub struct Clusters {
     pub clustering: Clustering,
     pub ids: Option<Vec<i64>>,
+    /// The partition of each point, `None` for NULL, where there are some.
+    pub partitions: Option<Vec<Option<u32>>>,
 }
 
 /// Pairs of a relation, their ends numbered by its ids in their order.
-struct Pairs {
+pub(super) struct Pairs {
     ids: Arc<Ids>,
     ends: Vec<(u32, u32)>,
-    label: String,
+    pub label: String,
 }
 
 impl Pairs {
@@ -39,7 +41,7 @@ impl Pairs {
     }
 
     /// Each pair in the numbers of the points.
-    fn of(&self, points: &Ids) -> Result<Vec<(u32, u32)>> {
+    pub fn of(&self, points: &Ids) -> Result<Vec<(u32, u32)>> {
         let numbers = self.ids.numbers_in(points);
         self.check(numbers.iter().map(Option::is_some))?;
         Ok(self.renumber(&numbers.into_iter().flatten().collect::<Vec<u32>>()))
@@ -77,7 +79,12 @@ impl Run<'_> {
         if let Some(cannot_link) = &cannot_link {
             check_contradictions(must_link.as_ref(), cannot_link)?;
         }
-        let peaks = self.peaks(plan, (&stage.density, 0), (&stage.distance, 1))?;
+        let (peaks, partitions) = match stage.partitioned() {
+            Some(stages) => self
+                .partitioned_peaks(stages, must_link.as_ref())
+                .map(|(peaks, partitions)| (peaks, Some(partitions)))?,
+            None => (self.peaks(plan, (&stage.density, 0), (&stage.distance, 1))?, None),
+        };
         let (ids, failed) = (peaks.ids(), peaks.failed());
         let clustering = if must_link.is_some() || cannot_link.is_some() {
             let of = |pairs: Option<Pairs>| pairs.map_or(Ok(vec![]), |pairs| pairs.of(&ids));
@@ -88,7 +95,9 @@ impl Run<'_> {
         };
         let clustering = clustering.map_err(failed)?;
         let cluster_ids = previous.map(|previous| previous.relabel(&clustering, &ids)).transpose()?;
-        Ok((vec![ids], Table::Clusters(Clusters { clustering, ids: cluster_ids })))
+        let (partition_ids, partitions) = partitions.map(|partitions| (partitions.ids, partitions.of)).unzip();
+        let ids = std::iter::once(ids).chain(partition_ids).collect();
+        Ok((ids, Table::Clusters(Clusters { clustering, ids: cluster_ids, partitions })))
     }
 
     fn previous(&mut self, relation: &Relation) -> Result<Previous> {

@@ -42,7 +42,7 @@ impl Run<'_> {
         if need > self.limits.memory {
             let what = format!("{points} embeddings of {dim} dimensions with clusters := {clusters}");
             let error = too_large(&what, need, self.limits.memory, "");
-            return Err(Failure { label: relation.label(), error, ids: None });
+            return Err(Failure { label: Some(relation.label()), error, ids: None });
         }
         let clusters = kmeans(embeddings, &stage.options, self.monitor).map_err(failed(&relation.label(), &ids))?;
         Ok((vec![ids], Table::Groups(clusters)))

@@ -19,7 +19,7 @@ pub(super) struct Peaks {
     pub density: Vec<f64>,
     pub distances: Edges,
     /// The call that gave the densities.
-    label: String,
+    pub label: String,
 }
 
 impl Peaks {
