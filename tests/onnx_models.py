@@ -1,7 +1,4 @@
-"""Similarity models for the tests, made with onnx.helper by the contract of docs/functions/transition_matrix.md.
-
-`write` makes a good model by default, and a bad one by naming what to change.
-"""
+"""Similarity models for tests and benchmarks, made with onnx.helper by the contract of transition_matrix.md."""
 
 from collections.abc import Sequence
 

@@ -89,6 +89,13 @@ def external_in_an_attribute() -> onnx.ModelProto:
     return model
 
 
+def with_function() -> onnx.ModelProto:
+    model = cosine_model(DIM)
+    square = helper.make_node("Mul", ["x", "x"], ["y"])
+    model.functions.append(helper.make_function("own", "Square", ["x"], ["y"], [square], model.opset_import))
+    return model
+
+
 def huge() -> onnx.ModelProto:
     model = cosine_model(DIM)
     model.graph.initializer.append(TensorProto(data_type=FLOAT, dims=[1 << 20, 1 << 20], name="huge"))
@@ -132,6 +139,7 @@ BAD = {
     ),
     "external weights": (external, r"weights are outside the file \(ONNX external data\); save the model with its"),
     "external constant": (external_in_an_attribute, r"weights are outside the file \(ONNX external data\)"),
+    "functions": (with_function, r"it has functions of its own; inline them \(onnx.inliner.inline_local_functions in"),
     "huge tensor": (huge, "a tensor of 1099511627776 values is declared, which a file of [0-9]+ bytes cannot hold"),
     "no metadata": (lambda: cosine_model(DIM, keys={}), 'it has no metadata "density_peaks.contract"'),
     "contract 2": (

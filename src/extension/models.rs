@@ -90,14 +90,22 @@ fn open(learned: &LearnedModel, limits: Limits, context: &Context) -> Result<Mod
 
 fn read(learned: &LearnedModel, limits: Limits, context: &Context) -> Result<Vec<u8>> {
     let LearnedModel { function, file: path, .. } = learned;
+    // DuckDB's message begins with the kind of error, which the code says too.
+    let unreadable = |error: duckdb_neo::Error| {
+        let reason = error.message.split_once(" Error: ").map_or(&*error.message, |(_, reason)| reason);
+        duckdb_neo::Error {
+            code: error.code,
+            message: format!("{function}: the model '{path}' cannot be read: {reason}"),
+        }
+    };
     let files = FileSystem::new(context)?;
-    let file = FileBuilder::new(&files, path)?.read().open()?;
-    let size = file.size()?;
+    let file = FileBuilder::new(&files, path)?.read().open().map_err(unreadable)?;
+    let size = file.size().map_err(unreadable)?;
     if size > limits.memory {
         let (size, limit) = (bytes_text(size), bytes_text(limits.memory));
         return Err(invalid(format!("{function}: the model '{path}' takes {size}, more than memory_limit ({limit})")));
     }
-    file.read_at(0, size as usize)
+    file.read_at(0, size as usize).map_err(unreadable)
 }
 
 fn check_metric(stage: &TransitionMatrix, learned: &LearnedModel, model: &Model) -> Result<()> {

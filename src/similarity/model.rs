@@ -38,7 +38,7 @@ pub struct Model {
     runtime: Runtime,
     memory: u64,
     contract: Contract,
-    /// The session that the model was checked in, between two uses.
+    /// The session that the model was checked in, until its first use.
     spare: Mutex<Option<Session>>,
 }
 
@@ -108,10 +108,10 @@ impl Model {
                 phase.step()
             })
         })?;
-        *lock(&self.spare) = lock(&sessions).pop();
         Ok(sparse::matrix(starts.len() - 1, starts, neighbors, values))
     }
 
+    /// Sessions to run the model in. They hold the memory of their runs, so they go with the run.
     fn sessions(&self, count: usize) -> Result<Vec<Session>> {
         let spare = lock(&self.spare).take().filter(|_| count == 1);
         spare.map_or_else(|| open(&self.file, &self.runtime, self.memory, count), |spare| Ok(vec![spare]))
@@ -381,4 +381,69 @@ impl Drop for Arena<'_> {
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn batches_are_all_rows_in_order_with_up_to_as_many_tokens() {
+        let lengths = (0..3000).map(|row| if row == 700 { 9000 } else { row % 90 });
+        let starts: Vec<usize> = std::iter::once(0)
+            .chain(lengths.scan(0, |sum, length| {
+                *sum += length;
+                Some(*sum)
+            }))
+            .collect();
+        let edges = starts[3000];
+        let (mut neighbors, mut values): (Vec<u32>, _) = ((0..edges as u32).collect(), vec![0.0; edges]);
+        let parts = split(&starts, &mut neighbors, &mut values);
+        let mut next = 0;
+        for (rows, neighbors, values) in &parts {
+            assert_eq!((neighbors[0] as usize, neighbors.len()), (next, values.len()));
+            assert_eq!((starts[rows.start], starts[rows.end]), (next, next + neighbors.len()));
+            next += neighbors.len();
+            let lengths = rows.clone().map(|row| starts[row + 1] - starts[row]).filter(|&length| length > 0);
+            let (anchors, longest) = (lengths.clone().count(), lengths.max().unwrap());
+            assert!(anchors == 1 || anchors * (longest + 1) <= TOKENS, "{rows:?}");
+        }
+        assert_eq!(next, edges);
+        assert!(parts.len() <= 3000 / (TOKENS / 90) + 1, "{}", parts.len());
+    }
+
+    #[test]
+    fn neighbors_are_in_order_of_their_distance_without_the_point_itself() {
+        let edges =
+            sparse::from_edges(4, &[0, 0, 0, 0, 2], &[0, 1, 2, 3, 0], &[0.0, 0.5, 0.2, 0.5, 1.0], &Monitor::new());
+        let edges = edges.unwrap();
+        let starts = vec![0, 3, 3, 4, 4];
+        let near = Neighborhoods::of_distances(&edges);
+        assert_eq!(near, Neighborhoods { starts: starts.clone(), neighbors: vec![2, 1, 3, 0] });
+        let similar = Neighborhoods::of_similarities(&edges);
+        assert_eq!(similar, Neighborhoods { starts, neighbors: vec![1, 3, 2, 0] });
+    }
+
+    #[test]
+    fn a_batch_has_each_point_once_and_minus_1_where_neighbors_are_absent() {
+        let features: Vec<[f32; 2]> = (0..5).map(|point| [point as f32, 0.5]).collect();
+        let rows: [&[u32]; 3] = [&[2, 4], &[], &[0]];
+        let mut batch = Batch::default();
+        batch.fill(0..3, |row| rows[row], |point| Row::F32(&features[point as usize]));
+        assert_eq!((batch.n, batch.tokens), (3, 3));
+        assert_eq!(batch.points, [0.0, 0.5, 2.0, 0.5, 4.0, 0.5]);
+        assert_eq!(batch.neighbors, [0, 1, 2, 1, 0, -1]);
+    }
+
+    #[test]
+    fn probabilities_are_checked_and_follow_their_neighbors_into_order() {
+        let parts = in_order(3, &mut [5, 1], &[0.25, f32::NAN], &mut [0.0; 2]);
+        let name = "probability by the model";
+        assert!(
+            matches!(parts, Err(Error::Edge { src: 3, dst: 1, problem: EdgeProblem::Value { name: n, .. } }) if n == name)
+        );
+        let (mut neighbors, mut values) = ([5, 1], [0.0; 2]);
+        in_order(3, &mut neighbors, &[0.25, 1.000001], &mut values).unwrap();
+        assert_eq!((neighbors, values), ([1, 5], [1.0, 0.25]));
+    }
 }

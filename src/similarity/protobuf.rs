@@ -1,5 +1,5 @@
 //! A look at a model file before ONNX Runtime reads it: that it is an ONNX file, has all of its
-//! weights in it, and declares no more of them than it has.
+//! weights in it, and declares no more than it has.
 //!
 //! An ONNX file is one protobuf message. Of its schema (onnx.proto) only the way to the tensors is
 //! known here; every other field is passed over.
@@ -13,7 +13,6 @@ enum Message {
     Graph,
     Node,
     Attribute,
-    Function,
     Training,
     SparseTensor,
     Tensor,
@@ -25,9 +24,8 @@ impl Message {
         Some(match (self, number) {
             (Self::Model, 7) | (Self::Training, 1 | 2) | (Self::Attribute, 6 | 11) => Self::Graph,
             (Self::Model, 20) => Self::Training,
-            (Self::Model, 25) => Self::Function,
-            (Self::Graph, 1) | (Self::Function, 7) => Self::Node,
-            (Self::Node, 5) | (Self::Function, 11) => Self::Attribute,
+            (Self::Graph, 1) => Self::Node,
+            (Self::Node, 5) => Self::Attribute,
             (Self::Graph, 15) | (Self::Attribute, 22 | 23) => Self::SparseTensor,
             (Self::Graph, 5) | (Self::Attribute, 5 | 10) | (Self::SparseTensor, 1 | 2) => Self::Tensor,
             _ => return None,
@@ -64,6 +62,13 @@ fn walk(message: Message, bytes: &[u8], file_bytes: u64, depth: usize, graphs: &
             (Some(inner), Value::Bytes(bytes)) => {
                 *graphs += usize::from(message == Message::Model && inner == Message::Graph);
                 walk(inner, bytes, file_bytes, depth - 1, graphs)?;
+            }
+            // Inlined when the model is opened: functions that call each other twice, a few dozen deep,
+            // would fill any memory.
+            (None, _) if message == Message::Model && number == 25 => {
+                return Err(Error::Model(
+                    "it has functions of its own; inline them (onnx.inliner.inline_local_functions in Python)".into(),
+                ));
             }
             (None, value) if message == Message::Tensor => match (number, value) {
                 (13, _) | (14, Value::Number(1)) => {
@@ -182,6 +187,12 @@ mod tests {
     }
 
     #[test]
+    fn functions_are_refused() {
+        let functions = [&[0xca, 0x01, 0][..], &model(&[])].concat();
+        assert!(check(&functions).unwrap_err().to_string().contains("inline"));
+    }
+
+    #[test]
     fn any_part_of_a_file_is_refused_or_whole() {
         let file = model(&[&[8, 2][..], &field(9, &[0; 8])].concat());
         for end in 0..file.len() {
@@ -192,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn random_bytes_are_refused() {
+    fn random_bytes_end() {
         let mut state = 1u64;
         for length in 0..2000 {
             let file: Vec<u8> = (0..length % 97)
