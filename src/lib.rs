@@ -17,7 +17,7 @@
 //! ```
 //!
 //! [`sweep`] gives the figures of many tau at once, [`summary`] those of each cluster, and
-//! [`suggest`] the clusters to look at.
+//! [`suggest`] the clusters to look at. [`train`](mod@train) makes a learned similarity of labelled points.
 //!
 //! The core counts points by row number, 0..N. Points come from Arrow arrays
 //! ([`Embeddings::from_arrow`]) or slices, edges from record batches
