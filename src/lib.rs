@@ -20,6 +20,7 @@
 //! [`suggest`] the clusters to look at. [`assign`] takes new points into a clustering that stands.
 //! [`constraints`] keep pairs of points together or apart, [`relabel`](mod@relabel) keeps the ids of an earlier clustering,
 //! [`partitions`] are many runs in one. [`methods`] has other clusterings, to compare with.
+//! [`train`](mod@train) makes a learned similarity of labelled points.
 //!
 //! The core counts points by row number, 0..N. Points come from Arrow arrays
 //! ([`Embeddings::from_arrow`]) or slices, edges from record batches

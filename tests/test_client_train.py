@@ -97,7 +97,7 @@ def test_a_file_names_its_inputs_and_its_contract(con, tmp_path):
     assert (prob.name, prob.type, prob.shape) == ("prob", "tensor(float)", ["batch", "pairs"])
     metadata = model.get_modelmeta().custom_metadata_map
     keys = [metadata[f"density_peaks.{key}"] for key in ("contract", "dim", "k", "metric", "encoder", "context")]
-    assert keys == ["1", str(DIM), "8", "cosine", "transformer", "true"]
+    assert keys == ["1", str(DIM), "8", "cosine", "none", "true"]
 
 
 def test_the_calibrated_cosine_is_the_logistic_regression_of_the_cosine(con, tmp_path):

@@ -151,9 +151,9 @@ fn within(points: &Points, labels: &[u32], monitor: &Monitor) -> Result<(Array1<
     let classes = labels.iter().max().map_or(0, |&label| label as usize + 1);
     let (mut means, mut sizes) = (Array2::<f64>::zeros((classes, dim)), vec![0.0; classes]);
     let mut center = Array1::<f64>::zeros(dim);
-    for row in 0..n {
+    for (row, &label) in labels.iter().enumerate() {
         points.row(row).decode(1.0, &mut features);
-        let label = labels[row] as usize;
+        let label = label as usize;
         means.row_mut(label).iter_mut().zip(&features).for_each(|(sum, &x)| *sum += f64::from(x));
         center.iter_mut().zip(&features).for_each(|(sum, &x)| *sum += f64::from(x) / n as f64);
         sizes[label] += 1.0;

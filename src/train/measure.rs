@@ -105,6 +105,22 @@ mod tests {
     }
 
     #[test]
+    fn ranking_is_that_of_all_pairs_compared() {
+        let scores: Vec<f32> = (0..200u32).map(|at| (at * 37 % 53) as f32).collect();
+        let same: Vec<bool> = (0..200u32).map(|at| at * 11 % 7 < 3).collect();
+        let of = |kind: bool| scores.iter().zip(&same).filter(move |(_, same)| **same == kind).map(|(score, _)| *score);
+        let wins = |above: f32, below: f32| if above > below { 1.0 } else { f64::from(u8::from(above == below)) / 2.0 };
+        let all: f64 = of(true).flat_map(|above| of(false).map(move |below| wins(above, below))).sum();
+        let least = |score: f32| scores.iter().zip(&same).filter(move |(other, _)| **other >= score);
+        let precision =
+            |score: f32| least(score).filter(|(_, same)| **same).count() as f64 / least(score).count() as f64;
+        let found = ranking(&scores, &same).unwrap();
+        let (positives, negatives) = (of(true).count() as f64, of(false).count() as f64);
+        assert!((found.auc - all / (positives * negatives)).abs() < 1e-12);
+        assert!((found.average_precision - of(true).map(precision).sum::<f64>() / positives).abs() < 1e-12);
+    }
+
+    #[test]
     fn calibration_finds_the_logistic_that_made_the_truth() {
         // Each score as often true as its probability says, in 1000 draws.
         let (mut scores, mut same) = (vec![], vec![]);

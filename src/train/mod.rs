@@ -78,11 +78,11 @@ impl Default for TrainOptions {
     fn default() -> Self {
         Self {
             k: 20,
-            encoder: Encoder::Transformer,
+            encoder: Encoder::None,
             context: true,
             epochs: 20,
             patience: 5,
-            learning_rate: 0.0005,
+            learning_rate: 0.001,
             dropout: 0.2,
             held_out: 0.2,
             seed: 0,

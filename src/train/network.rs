@@ -1,6 +1,6 @@
 //! The network: an encoder of the tokens, and a perceptron on each pair of an anchor and a neighbor.
 
-use ndarray::{Array1, Array2, Axis, Zip, concatenate, s};
+use ndarray::{Array1, Array2, Axis, concatenate, s};
 use rand::SeedableRng;
 use rand::rngs::SmallRng;
 
@@ -89,15 +89,16 @@ impl Network {
             Encoder::None => (0, 0),
         };
         let features = if context { FEATURES } else { 0 };
-        let variance = 2.0 / (anchor + neighbor + features).max(1) as f32;
+        // Beside the context the vectors' part starts at zero: they are easily learned by heart.
+        let of_vectors = if context { 0.0 } else { 2.0 / (anchor + neighbor).max(1) as f32 };
         let network = Self {
             dim,
             encoder,
             transformer,
             convolution,
-            anchor: layout.matrix(anchor, HIDDEN[0], variance),
-            neighbor: layout.matrix(neighbor, HIDDEN[0], variance),
-            context: layout.matrix(features, HIDDEN[0], variance),
+            anchor: layout.matrix(anchor, HIDDEN[0], of_vectors),
+            neighbor: layout.matrix(neighbor, HIDDEN[0], of_vectors),
+            context: layout.matrix(features, HIDDEN[0], 2.0 / FEATURES as f32),
             first_bias: layout.constant(HIDDEN[0], 0.0),
             second: layout.linear(HIDDEN[0], HIDDEN[1], 2.0),
             last: layout.linear(HIDDEN[1], 1, 0.0),
@@ -212,13 +213,11 @@ impl Network {
             (Encoder::Aggregate, ..) => {
                 let (anchors, neighbors) = neighborhoods.split(&tokens);
                 let mut means = Array2::zeros(anchors.dim());
-                Zip::from(means.rows_mut()).and(&Array1::from_iter(neighborhoods.pair_ranges())).for_each(
-                    |mut mean, pairs| {
-                        if let Some(of_pairs) = neighbors.slice(s![pairs.clone(), ..]).mean_axis(Axis(0)) {
-                            mean.assign(&of_pairs);
-                        }
-                    },
-                );
+                for (mut mean, pairs) in means.rows_mut().into_iter().zip(neighborhoods.pair_ranges()) {
+                    if let Some(of_pairs) = neighbors.slice(s![pairs, ..]).mean_axis(Axis(0)) {
+                        mean.assign(&of_pairs);
+                    }
+                }
                 let anchors = concatenate(Axis(1), &[anchors.view(), means.view()]).expect("as many rows");
                 (Encoded::Fixed, anchors, neighbors)
             }

@@ -24,8 +24,8 @@ pub static STAGE: Stage = Stage {
         },
         Parameter {
             name: "encoder",
-            default: Default::Text("transformer"),
-            description: "what is made of the vectors: 'transformer' (the paper's layer), 'aggregate' (the mean of the neighbors beside the anchor), 'gcn' (one graph convolution) or 'none'",
+            default: Default::Text("none"),
+            description: "what is made of the vectors: 'transformer' (the paper's layer), 'aggregate' (the mean of the neighbors beside the anchor), 'gcn' (one graph convolution) or 'none', which leaves the context alone",
         },
         Parameter {
             name: "context",
@@ -44,7 +44,7 @@ pub static STAGE: Stage = Stage {
         },
         Parameter {
             name: "learning_rate",
-            default: Default::Number(0.0005),
+            default: Default::Number(0.001),
             description: "rate of Adam's first step, above 0; it falls to 0 over the epochs",
         },
         Parameter {
@@ -72,7 +72,7 @@ pub static STAGE: Stage = Stage {
     ],
     examples: &[
         "FROM train_similarity('faces_train', 'sim.onnx', label := 'identity')",
-        "FROM train_similarity('faces_train', 'sim.onnx', label := 'identity', k := 40, encoder := 'none', seed := 1, overwrite := true)",
+        "FROM train_similarity('faces_train', 'sim.onnx', label := 'identity', k := 40, encoder := 'transformer', context := false, overwrite := true)",
     ],
     nested_example: None,
     plan: |arguments| {
