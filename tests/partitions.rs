@@ -62,7 +62,7 @@ fn an_error_names_the_row_among_all() {
 #[test]
 fn a_stopped_run_stops_its_parts() {
     let monitor = Monitor::new();
-    let part = monitor.part();
+    let part = monitor.silent();
     monitor.stop();
     assert_eq!(part.check(), Err(Error::Interrupted));
     let points = Embeddings::new(vec![1.0, 0.0], 2).unwrap();
