@@ -17,7 +17,7 @@
 //! ```
 //!
 //! [`sweep`] gives the figures of many tau at once, [`summary`] those of each cluster, and
-//! [`suggest`] the clusters to look at.
+//! [`suggest`] the clusters to look at. [`calibration`] finds the kernel that a graph calls for.
 //!
 //! The core counts points by row number, 0..N. Points come from Arrow arrays
 //! ([`Embeddings::from_arrow`]) or slices, edges from record batches
@@ -26,6 +26,7 @@
 //!
 //! Everything that knows DuckDB is in `extension`.
 
+pub mod calibration;
 pub mod dpc;
 pub mod embeddings;
 pub mod error;
@@ -71,7 +72,7 @@ impl Default for ClusterOptions {
         Self {
             metric: Default::default(),
             knn: Default::default(),
-            kernel: similarity::Kernel::Exp { sigma: 0.1 },
+            kernel: Default::default(),
             ndde: Default::default(),
             tau: 0.7,
         }

@@ -3,6 +3,7 @@
 
 use rayon::prelude::*;
 
+use crate::calibration::calibrate;
 use crate::error::{EdgeProblem, Error, Result};
 use crate::knn::KnnGraph;
 use crate::monitor::Monitor;
@@ -18,6 +19,24 @@ pub fn from_graph(graph: &KnnGraph, kernel: Kernel, monitor: &Monitor) -> Result
     let range = "at least 0, so under metric 'ip' the embeddings must not be longer than 1; use 'cosine'";
     let similarity = |i, j, distance| similarity_at(kernel, i, j, f64::from(distance), range);
     build(graph.len(), |i| graph.row(i), similarity, monitor)
+}
+
+/// P of a k-NN graph, by the kernel that [`calibrate`] finds for it.
+///
+/// # Errors
+/// As [`from_graph`].
+pub fn from_graph_calibrated(graph: &KnnGraph, monitor: &Monitor) -> Result<Matrix> {
+    let transition = |kernel| from_graph(graph, kernel, monitor);
+    transition(calibrate(graph.len(), |i| graph.row(i), transition, monitor)?)
+}
+
+/// P of edges with a distance each, by the kernel that [`calibrate`] finds for them.
+///
+/// # Errors
+/// As [`from_distances`].
+pub fn from_distances_calibrated(distances: &Matrix, monitor: &Monitor) -> Result<Matrix> {
+    let transition = |kernel| from_distances(distances, kernel, monitor);
+    transition(calibrate(distances.rows(), |i| row(distances, i), transition, monitor)?)
 }
 
 /// P of edges with a distance each. An edge from a point to itself is not needed and left out.

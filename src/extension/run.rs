@@ -341,8 +341,8 @@ impl Run<'_> {
 
     fn new_transition(&mut self, stage: &TransitionMatrix, plan: &Plan) -> Result<Edges> {
         let kernel = match stage.kernel {
-            KernelName::Linear => Kernel::Linear,
-            KernelName::Auto | KernelName::Exp => Kernel::Exp { sigma: stage.sigma },
+            KernelName::Linear => Some(Kernel::Linear),
+            KernelName::Auto | KernelName::Exp => stage.sigma.map(|sigma| Kernel::Exp { sigma }),
         };
         let (matrix, ids, label) = match &stage.graph {
             Input::Stage(inner) => {
@@ -358,7 +358,11 @@ impl Run<'_> {
                     ids = Arc::new(all);
                 }
                 let label = Relation::points(inner).label();
-                (transition::from_graph(&graph, kernel, self.monitor).map_err(failed(&label, &ids))?, ids, label)
+                let matrix = match kernel {
+                    Some(kernel) => transition::from_graph(&graph, kernel, self.monitor),
+                    None => transition::from_graph_calibrated(&graph, self.monitor),
+                };
+                (matrix.map_err(failed(&label, &ids))?, ids, label)
             }
             Input::Relation(_) => {
                 let relation = read_by(plan, 0);
@@ -366,8 +370,10 @@ impl Run<'_> {
                 let edges = self.given_edges(&relation)?;
                 let matrix = if similarity {
                     transition::from_similarities(&edges.matrix, self.monitor)
-                } else {
+                } else if let Some(kernel) = kernel {
                     transition::from_distances(&edges.matrix, kernel, self.monitor)
+                } else {
+                    transition::from_distances_calibrated(&edges.matrix, self.monitor)
                 };
                 (matrix.map_err(edges.failed())?, edges.ids, edges.label)
             }

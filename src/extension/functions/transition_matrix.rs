@@ -35,15 +35,19 @@ pub const KERNEL: Parameter = Parameter {
     default: Default::Text("auto"),
     description: "'linear' (1 - distance, or the similarity as given), 'exp' (exp(-distance / sigma)) or 'auto': linear for a given similarity, else exp",
 };
-pub const SIGMA: Parameter =
-    Parameter { name: "sigma", default: Default::Number(0.1), description: "scale of kernel 'exp', above 0" };
+pub const SIGMA: Parameter = Parameter {
+    name: "sigma",
+    default: Default::Number(0.1),
+    description: "scale of kernel 'exp', above 0; or 'auto': in its place the kernel that the graph's own distances call for",
+};
 
-pub fn kernel(arguments: &Arguments<'_>) -> Result<(KernelName, f64)> {
+pub fn kernel(arguments: &Arguments<'_>) -> Result<(KernelName, Option<f64>)> {
     let kernel = arguments
         .choice("kernel", &[("auto", KernelName::Auto), ("linear", KernelName::Linear), ("exp", KernelName::Exp)])?;
-    let sigma = arguments.number("sigma")?;
-    if sigma > 0.0 && sigma.is_finite() {
-        return Ok((kernel, sigma));
+    match arguments.number_or_auto("sigma", "a number above 0")? {
+        Some(sigma) if !(sigma > 0.0 && sigma.is_finite()) => {
+            Err(arguments.error(format!("sigma must be a finite number above 0, got {sigma}")))
+        }
+        sigma => Ok((kernel, sigma)),
     }
-    Err(arguments.error(format!("sigma must be a finite number above 0, got {sigma}")))
 }
