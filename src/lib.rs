@@ -21,6 +21,7 @@
 //! [`constraints`] keep pairs of points together or apart, [`relabel`](mod@relabel) keeps the ids of an earlier clustering,
 //! [`partitions`] are many runs in one. [`methods`] has other clusterings, to compare with.
 //! [`train`](mod@train) makes a learned similarity of labelled points.
+//! [`calibration`] finds the kernel that a graph calls for.
 //!
 //! The core counts points by row number, 0..N. Points come from Arrow arrays
 //! ([`Embeddings::from_arrow`]) or slices, edges from record batches
@@ -30,6 +31,7 @@
 //! Everything that knows DuckDB is in `extension`.
 
 pub mod assign;
+pub mod calibration;
 pub mod constraints;
 pub mod dpc;
 pub mod embeddings;
@@ -80,7 +82,7 @@ impl Default for ClusterOptions {
         Self {
             metric: Default::default(),
             knn: Default::default(),
-            kernel: similarity::Kernel::Exp { sigma: 0.1 },
+            kernel: Default::default(),
             ndde: Default::default(),
             tau: 0.7,
         }

@@ -113,6 +113,7 @@ NESTINGS = {
 OPTIONS = {
     "cosine, exp": ("k := 50", "kernel := 'exp'"),
     "cosine, linear": ("k := 20", "kernel := 'linear'"),
+    "cosine, as the graph calls for": ("k := 50", "sigma := 'auto'"),
     "l2sq, exp": ("k := 20, metric := 'l2sq'", "sigma := 0.03"),
     "ip, exp": ("k := 20, metric := 'ip'", "sigma := 0.3"),
 }

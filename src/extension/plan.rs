@@ -92,7 +92,8 @@ impl KnnGraph {
 pub struct TransitionMatrix {
     pub graph: Input,
     pub kernel: KernelName,
-    pub sigma: f64,
+    /// `None`: as the graph calls for.
+    pub sigma: Option<f64>,
     pub model: Option<LearnedModel>,
 }
 
@@ -553,6 +554,17 @@ impl Arguments<'_> {
         };
         let number = number.map(|value| value.get::<f64>()).transpose()?.flatten();
         number.ok_or_else(|| self.must_be(name, "a number", value))
+    }
+
+    /// A finite number; `None` for 'auto'.
+    pub fn number_or_auto(&self, name: &str, what: &str) -> Result<Option<f64>> {
+        let value = self.required(name)?;
+        if value.logical_type()?.id()? != LogicalTypeID::Varchar {
+            return self.number(name).map(Some);
+        }
+        let what = format!("{what} or 'auto'");
+        let text = self.text_of(name, &what, value)?;
+        if text.eq_ignore_ascii_case("auto") { Ok(None) } else { Err(self.must_be(name, &what, value)) }
     }
 
     /// A list of numbers, at least one.

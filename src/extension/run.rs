@@ -396,13 +396,20 @@ impl Run<'_> {
         if let Some(model) = &stage.model {
             return self.learned_transition(stage, model, plan);
         }
-        let kernel = kernel(stage.kernel, stage.sigma);
+        let kernel = match stage.kernel {
+            KernelName::Linear => Some(Kernel::Linear),
+            KernelName::Auto | KernelName::Exp => stage.sigma.map(|sigma| Kernel::Exp { sigma }),
+        };
         let (matrix, ids, label) = match &stage.graph {
             Input::Stage(inner) => {
                 let Plan::KnnGraph(inner) = &**inner else { unreachable!("only a graph is taken as a graph") };
                 let Graph { graph, src: ids, .. } = self.graph(inner)?.over_all_points();
                 let label = Relation::points(inner).label();
-                (transition::from_graph(&graph, kernel, self.monitor).map_err(failed(&label, &ids))?, ids, label)
+                let matrix = match kernel {
+                    Some(kernel) => transition::from_graph(&graph, kernel, self.monitor),
+                    None => transition::from_graph_calibrated(&graph, self.monitor),
+                };
+                (matrix.map_err(failed(&label, &ids))?, ids, label)
             }
             Input::Relation(_) => {
                 let relation = read_by(plan, 0);
@@ -410,8 +417,10 @@ impl Run<'_> {
                 let edges = self.given_edges(&relation)?;
                 let matrix = if similarity {
                     transition::from_similarities(&edges.matrix, self.monitor)
-                } else {
+                } else if let Some(kernel) = kernel {
                     transition::from_distances(&edges.matrix, kernel, self.monitor)
+                } else {
+                    transition::from_distances_calibrated(&edges.matrix, self.monitor)
                 };
                 (matrix.map_err(edges.failed())?, edges.ids, edges.label)
             }

@@ -25,6 +25,20 @@ pub enum Kernel {
         /// Scale of the distance, above 0.
         sigma: f64,
     },
+    /// `exp(-exp((distance - location) / scale))`: that no stranger lies so near, where their number
+    /// grows exponentially with the distance; see [`calibration`](crate::calibration).
+    Gumbel {
+        /// Where the similarity is 1/e.
+        location: f64,
+        /// How far it takes the number of strangers to grow e-fold, above 0.
+        scale: f64,
+    },
+}
+
+impl Default for Kernel {
+    fn default() -> Self {
+        Self::Exp { sigma: 0.1 }
+    }
 }
 
 impl Kernel {
@@ -44,6 +58,7 @@ impl Kernel {
         match self {
             Self::Linear => (1.0 - distance).max(0.0),
             Self::Exp { sigma } => (-distance / sigma).exp(),
+            Self::Gumbel { location, scale } => (-((distance - location) / scale).exp()).exp(),
         }
     }
 }

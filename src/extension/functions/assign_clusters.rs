@@ -40,6 +40,9 @@ pub static STAGE: Stage = Stage {
     nested_example: None,
     plan: |arguments| {
         let (kernel, sigma) = kernel(arguments)?;
+        let sigma = sigma.ok_or_else(|| {
+            arguments.error("sigma := 'auto' is for a whole graph, and each new row comes alone; name the number")
+        })?;
         Ok(Plan::AssignClusters(AssignClusters {
             source: Input::Relation(arguments.relation("source")?),
             base: Input::Relation(arguments.relation("base")?),

@@ -50,9 +50,10 @@ pub static STAGE: Stage = Stage {
         let model = model(arguments, kernel, None)?;
         let id = id(arguments)?;
         graph.partition_by = partition_by(arguments, &id)?;
-        if model.is_some() && graph.partition_by.is_some() {
+        let other = if model.is_some() { Some("model") } else { sigma.is_none().then_some("sigma := 'auto'") };
+        if let (Some(other), Some(_)) = (other, &graph.partition_by) {
             let way_out = "cluster each partition in a call of its own, over a view with WHERE";
-            return Err(arguments.error(format!("partition_by takes no model; {way_out}")));
+            return Err(arguments.error(format!("partition_by takes no {other}; {way_out}")));
         }
         let graph = Input::Stage(Box::new(Plan::KnnGraph(graph)));
         let transition = Plan::TransitionMatrix(TransitionMatrix { graph, kernel, sigma, model });

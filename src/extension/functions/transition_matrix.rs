@@ -62,8 +62,11 @@ pub const MODEL: Parameter = Parameter {
     default: Default::Null,
     description: "path of an ONNX file: a learned model gives the similarities, in place of the distances",
 };
-pub const SIGMA: Parameter =
-    Parameter { name: "sigma", default: Default::Number(0.1), description: "scale of kernel 'exp', above 0" };
+pub const SIGMA: Parameter = Parameter {
+    name: "sigma",
+    default: Default::Number(0.1),
+    description: "scale of kernel 'exp', above 0; or 'auto': in its place the kernel that the graph's own distances call for",
+};
 
 /// The model, where one is given.
 pub fn model(arguments: &Arguments<'_>, kernel: KernelName, source: Option<Input>) -> Result<Option<LearnedModel>> {
@@ -75,12 +78,13 @@ pub fn model(arguments: &Arguments<'_>, kernel: KernelName, source: Option<Input
     Ok(Some(LearnedModel { function, file, source, id, embedding }))
 }
 
-pub fn kernel(arguments: &Arguments<'_>) -> Result<(KernelName, f64)> {
+pub fn kernel(arguments: &Arguments<'_>) -> Result<(KernelName, Option<f64>)> {
     let kernel = arguments
         .choice("kernel", &[("auto", KernelName::Auto), ("linear", KernelName::Linear), ("exp", KernelName::Exp)])?;
-    let sigma = arguments.number("sigma")?;
-    if sigma > 0.0 && sigma.is_finite() {
-        return Ok((kernel, sigma));
+    match arguments.number_or_auto("sigma", "a number above 0")? {
+        Some(sigma) if !(sigma > 0.0 && sigma.is_finite()) => {
+            Err(arguments.error(format!("sigma must be a finite number above 0, got {sigma}")))
+        }
+        sigma => Ok((kernel, sigma)),
     }
-    Err(arguments.error(format!("sigma must be a finite number above 0, got {sigma}")))
 }

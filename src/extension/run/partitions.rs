@@ -63,7 +63,7 @@ impl Run<'_> {
         let options = ClusterOptions {
             metric: graph.metric,
             knn: graph.options(),
-            kernel: kernel(transition.kernel, transition.sigma),
+            kernel: kernel(transition.kernel, transition.sigma.expect("'auto' was refused with partition_by")),
             ndde: NddeOptions { epsilon: ndde.epsilon, max_iterations: ndde.max_iterations },
             ..Default::default()
         };
