@@ -6,6 +6,9 @@ use super::descent::LARGEST_DIM;
 /// An approximate method has to be so many times as fast as the exact one to be chosen.
 const WORTH: f64 = 5.0;
 
+/// And to find so much of the mass.
+const ENOUGH: f64 = 0.99;
+
 /// What a method takes and finds.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Estimate {
@@ -29,10 +32,17 @@ pub fn estimates(n: usize, dim: usize, k: usize) -> [Estimate; 2] {
     let exact = n / 2.0 * (0.000_15 + dim / 320_000.0) + 10.0 + 0.09 * dim;
     // Those who meet at a point, pair by pair; with more points, more of them are out of the cache.
     let far = 1.0 + 0.47 * (n / 1e5).log10().max(0.0);
-    let descent = (35.0 + 1.45 * k + 0.009 * k * k) * (0.8 + dim / 1280.0) * far;
+    let descent = (46.0 + 1.45 * k + 0.009 * k * k) * (0.8 + dim / 1280.0) * far;
+    // The fewer are asked for, the more of them are far ones, which are harder to find.
+    let (recall, mass) = (0.893 - 0.03 * (k / 20.0).ln(), 1.0 - 0.027 * (20.0 / k).powf(0.72));
     [
         Estimate { method: Method::Exact, seconds: n * exact * MICROSECOND, recall: 1.0, mass: 1.0 },
-        Estimate { method: Method::NnDescent, seconds: n * descent * MICROSECOND, recall: 0.85, mass: 0.99 },
+        Estimate {
+            method: Method::NnDescent,
+            seconds: n * descent * MICROSECOND,
+            recall: recall.clamp(0.0, 1.0),
+            mass,
+        },
     ]
 }
 
@@ -40,5 +50,6 @@ pub fn estimates(n: usize, dim: usize, k: usize) -> [Estimate; 2] {
 pub fn choice(n: usize, dim: usize, k: usize) -> Method {
     let [exact, descent] = estimates(n, dim, k);
     let takes = dim <= LARGEST_DIM;
-    if takes && exact.seconds > WORTH * descent.seconds { descent.method } else { exact.method }
+    let worth = exact.seconds > WORTH * descent.seconds && descent.mass >= ENOUGH;
+    if takes && worth { descent.method } else { exact.method }
 }

@@ -34,8 +34,8 @@ pub const ABSENT: u32 = u32::MAX;
 /// How neighbors are found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Method {
-    /// NN-descent where it is expected to be at least five times as fast, see [`estimates`]; else, and
-    /// for queries, exact.
+    /// NN-descent where it is expected to be at least five times as fast and to find 0.99 of the mass,
+    /// see [`estimates`]; else, and for queries, exact.
     #[default]
     Auto,
     /// All pairs, in blocks of matrix products.
