@@ -30,6 +30,7 @@ NEW_ROWS = {
 DRAWS = 3
 GRID_K, GRID_SIGMA = (5, 20, 80), (0.03, 0.06, 0.08, 0.1, 0.12)
 GRID_TAU = [round(0.4 + 0.025 * step, 3) for step in range(24)]
+AUTO = ("sigma := 'auto'", "tau := 'auto'", "sigma := 'auto', tau := 'auto'")
 PAIRWISE, BCUBED = ["pairwise P", "R", "F"], ["BCubed P", "R", "F"]
 
 
@@ -120,7 +121,7 @@ row. The first BCubed F is over all rows, each that joined none in a cluster of 
 
 
 def without_labels() -> str:
-    """BCubed F of the best sigma and tau by the labels, of the defaults, and of sigma := 'auto'."""
+    """BCubed F of the best k, sigma and tau by the labels, of the defaults, and of 'auto' for sigma, tau or both."""
     rows = []
     for name, (path, split, *_) in RUNS.items():
         con = connect()
@@ -134,9 +135,9 @@ def without_labels() -> str:
                 found = con.execute(f"SELECT bcubed_f, tau {sweep} ORDER BY ALL DESC LIMIT 1").fetchone()
                 best = max(best, (found[0], f"{k}, {sigma}, {found[1]}"))
         score = "SELECT bcubed_f(label, cluster_id).f FROM faces JOIN cluster_embeddings('faces'{}) USING (id)"
-        plain, auto = (con.execute(score.format(more)).fetchone()[0] for more in ("", ", sigma := 'auto'"))
-        rows.append((name, best[1], best[0], plain, auto))
-    return table(["", "best k, sigma, tau", "best", "default", "sigma := 'auto'"], rows)
+        calls = ["", *(f", {argument}" for argument in AUTO)]
+        rows.append((name, best[1], best[0], *(con.execute(score.format(more)).fetchone()[0] for more in calls)))
+    return table(["", "best k, sigma, tau", "best", "default", *AUTO[:2], "both"], rows)
 
 
 SECTIONS = {**dict.fromkeys(RUNS, section), "New rows": new_rows}

@@ -15,11 +15,13 @@ use rayon::prelude::*;
 
 use crate::dpc::dpc;
 use crate::error::Result;
+use crate::knn::KnnGraph;
 use crate::monitor::Monitor;
 use crate::ndde::{NddeOptions, ndde};
 use crate::similarity::Kernel;
-use crate::sparse::Matrix;
+use crate::sparse::{Matrix, row};
 use crate::tpdi::tpdi_upward;
+use crate::transition;
 
 /// Strangers that a point has on average within the location of the kernel.
 const LEVEL: f64 = 0.015;
@@ -53,13 +55,28 @@ impl Tail {
     }
 }
 
-/// The kernel that a graph of `n` points calls for: `row` gives the neighbors of a point with their
-/// distances, in any order, and `transition` the P of a kernel. The graph must reach beyond the
-/// clusters: where its edges tell no strangers from matches, the kernel is that of sigma 0.1.
+/// The kernel that a k-NN graph calls for. The graph must reach beyond the clusters: where its edges
+/// tell no strangers from matches, the kernel is that of sigma 0.1.
 ///
 /// # Errors
-/// As the stages.
-pub fn calibrate<'a, V: Copy + Into<f64> + 'a>(
+/// If a distance is negative (`ip` of vectors longer than 1), or the run is stopped.
+pub fn kernel_of_graph(graph: &KnnGraph, monitor: &Monitor) -> Result<Kernel> {
+    let transition = |kernel| transition::from_graph(graph, kernel, monitor);
+    calibrate(graph.len(), |i| graph.row(i), transition, monitor)
+}
+
+/// Likewise of edges with a distance each.
+///
+/// # Errors
+/// If a distance is negative or not finite, or the run is stopped.
+pub fn kernel_of_distances(distances: &Matrix, monitor: &Monitor) -> Result<Kernel> {
+    let transition = |kernel| transition::from_distances(distances, kernel, monitor);
+    calibrate(distances.rows(), |i| row(distances, i), transition, monitor)
+}
+
+/// The kernel that a graph of `n` points calls for: `row` gives the neighbors of a point with their
+/// distances, in any order, and `transition` the P of a kernel.
+fn calibrate<'a, V: Copy + Into<f64> + 'a>(
     n: usize,
     row: impl Fn(usize) -> (&'a [u32], &'a [V]) + Sync,
     transition: impl Fn(Kernel) -> Result<Matrix>,
@@ -128,7 +145,7 @@ fn tail<'a, V: Copy + Into<f64> + 'a>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sparse::{from_edges, row};
+    use crate::sparse::from_edges;
 
     /// Points in pairs, each with its match at 0.2 and strangers from 0.5 on, whose number grows e-fold with
     /// each 0.05.
@@ -147,9 +164,7 @@ mod tests {
     }
 
     fn kernel(graph: &Matrix) -> Kernel {
-        let monitor = Monitor::new();
-        let transition = |kernel| crate::transition::from_distances(graph, kernel, &monitor);
-        calibrate(graph.rows(), |i| row(graph, i), transition, &monitor).unwrap()
+        kernel_of_distances(graph, &Monitor::new()).unwrap()
     }
 
     #[test]

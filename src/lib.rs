@@ -21,7 +21,7 @@
 //! [`constraints`] keep pairs of points together or apart, [`relabel`](mod@relabel) keeps the ids of an earlier clustering,
 //! [`partitions`] are many runs in one. [`methods`] has other clusterings, to compare with.
 //! [`train`](mod@train) makes a learned similarity of labelled points.
-//! [`calibration`] finds the kernel that a graph calls for.
+//! [`calibration`] finds the kernel that a graph calls for, and [`threshold`] the tau.
 //!
 //! The core counts points by row number, 0..N. Points come from Arrow arrays
 //! ([`Embeddings::from_arrow`]) or slices, edges from record batches
@@ -50,6 +50,7 @@ pub mod sparse;
 pub mod suggest;
 pub mod summary;
 pub mod sweep;
+pub mod threshold;
 pub mod tpdi;
 pub mod train;
 pub mod transition;

@@ -3,7 +3,6 @@
 
 use rayon::prelude::*;
 
-use crate::calibration::calibrate;
 use crate::error::{EdgeProblem, Error, Result};
 use crate::knn::KnnGraph;
 use crate::monitor::Monitor;
@@ -22,24 +21,6 @@ pub fn from_graph(graph: &KnnGraph, kernel: Kernel, monitor: &Monitor) -> Result
 /// The similarity of two neighbors of a graph.
 pub(crate) fn of_neighbors(kernel: Kernel, i: usize, j: u32, distance: f32) -> Result<f64> {
     checked_distance(i, j, f64::from(distance), GRAPH_RANGE).map(|distance| kernel.similarity(distance))
-}
-
-/// P of a k-NN graph, by the kernel that [`calibrate`] finds for it.
-///
-/// # Errors
-/// As [`from_graph`].
-pub fn from_graph_calibrated(graph: &KnnGraph, monitor: &Monitor) -> Result<Matrix> {
-    let transition = |kernel| from_graph(graph, kernel, monitor);
-    transition(calibrate(graph.len(), |i| graph.row(i), transition, monitor)?)
-}
-
-/// P of edges with a distance each, by the kernel that [`calibrate`] finds for them.
-///
-/// # Errors
-/// As [`from_distances`].
-pub fn from_distances_calibrated(distances: &Matrix, monitor: &Monitor) -> Result<Matrix> {
-    let transition = |kernel| from_distances(distances, kernel, monitor);
-    transition(calibrate(distances.rows(), |i| row(distances, i), transition, monitor)?)
 }
 
 /// P of edges with a distance each. An edge from a point to itself is not needed and left out.

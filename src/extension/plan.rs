@@ -30,6 +30,7 @@ pub const TYPE_NAME: &str = "density_peaks_plan";
 pub enum Plan {
     KnnGraph(KnnGraph),
     TransitionMatrix(TransitionMatrix),
+    AutoParameters(AutoParameters),
     Ndde(Ndde),
     Tpdi(Tpdi),
     DpcCluster(DpcCluster),
@@ -97,6 +98,11 @@ pub struct TransitionMatrix {
     pub model: Option<LearnedModel>,
 }
 
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct AutoParameters {
+    pub graph: Input,
+}
+
 /// A model file in place of a kernel.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct LearnedModel {
@@ -127,7 +133,8 @@ pub struct DpcCluster {
     pub function: String,
     pub density: Input,
     pub distance: Input,
-    pub tau: f64,
+    /// `None`: as the distances call for.
+    pub tau: Option<f64>,
     /// Name of the first column of the result, and of the ids in `previous`.
     pub id: String,
     /// All three always relations.
@@ -374,6 +381,7 @@ impl Plan {
         match self {
             Self::KnnGraph(_) => "knn_graph",
             Self::TransitionMatrix(_) => "transition_matrix",
+            Self::AutoParameters(_) => "auto_parameters",
             Self::Ndde(_) => "ndde",
             Self::Tpdi(_) => "tpdi",
             Self::DpcCluster(_) => "dpc_cluster",
@@ -397,6 +405,7 @@ impl Plan {
                 let source = stage.model.as_ref().and_then(|model| model.source.as_ref());
                 [&stage.graph].into_iter().chain(source).collect()
             }
+            Self::AutoParameters(stage) => vec![&stage.graph],
             Self::Ndde(stage) => vec![&stage.transition],
             Self::Tpdi(stage) => vec![&stage.transition],
             Self::DpcCluster(stage) => {
@@ -426,6 +435,18 @@ impl Plan {
             Input::Relation(_) => None,
         });
         own.into_iter().chain(inner.flatten()).collect()
+    }
+
+    /// Whether a kernel is found from the distances.
+    pub fn calibrates(&self) -> bool {
+        let own = match self {
+            Self::TransitionMatrix(stage) => {
+                stage.sigma.is_none() && stage.model.is_none() && stage.kernel != KernelName::Linear
+            }
+            Self::AutoParameters(_) => true,
+            _ => false,
+        };
+        own || self.inputs().into_iter().any(|input| matches!(input, Input::Stage(stage) if stage.calibrates()))
     }
 
     pub fn to_json(&self) -> String {
@@ -559,10 +580,10 @@ impl Arguments<'_> {
     /// A finite number; `None` for 'auto'.
     pub fn number_or_auto(&self, name: &str, what: &str) -> Result<Option<f64>> {
         let value = self.required(name)?;
-        if value.logical_type()?.id()? != LogicalTypeID::Varchar {
-            return self.number(name).map(Some);
-        }
         let what = format!("{what} or 'auto'");
+        if value.logical_type()?.id()? != LogicalTypeID::Varchar {
+            return self.number(name).map(Some).map_err(|_| self.must_be(name, &what, value));
+        }
         let text = self.text_of(name, &what, value)?;
         if text.eq_ignore_ascii_case("auto") { Ok(None) } else { Err(self.must_be(name, &what, value)) }
     }

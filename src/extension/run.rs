@@ -26,6 +26,7 @@ use super::memory::{Limits, bytes_text};
 use super::models::Models;
 use super::plan::{Input, KernelName, KnnGraph, LearnedModel, Ndde, Plan, TransitionMatrix};
 use super::sql::Relation;
+use crate::calibration::{kernel_of_distances, kernel_of_graph};
 use crate::dpc::Candidates;
 use crate::embeddings::{Embeddings, Precision};
 use crate::error::{Error, PointProblem};
@@ -66,6 +67,11 @@ pub enum Table {
     /// The cluster of each point.
     Groups(Vec<u32>),
     Sweep(Vec<TauRow>),
+    /// What `'auto'` stands for.
+    Parameters {
+        kernel: Kernel,
+        tau: f64,
+    },
     Summary(Vec<SummaryRow>),
     Merges(Vec<MergeRow>),
     Splits(Vec<SplitRow>),
@@ -89,6 +95,7 @@ impl Table {
             Self::Assigned(rows) => rows.len(),
             Self::Groups(clusters) => clusters.len(),
             Self::Sweep(rows) => rows.len(),
+            Self::Parameters { .. } => 1,
             Self::Decision { order, .. } => order.len(),
             Self::Summary(rows) => rows.len(),
             Self::Merges(rows) => rows.len(),
@@ -118,6 +125,7 @@ pub fn run(
         models,
         monitor,
         whole: !matches!(plan, Plan::KnnGraph(_)),
+        calibrates: plan.calibrates(),
         graphs: vec![],
         readers: vec![],
         sources: vec![],
@@ -159,6 +167,8 @@ struct Run<'a> {
     monitor: &'a Monitor,
     /// Whether stages follow the graph.
     whole: bool,
+    /// Whether one of them finds a kernel from the graph's distances.
+    calibrates: bool,
     /// The graphs and the edges of relations still to be asked for, each as often as it will be.
     graphs: Vec<KnnGraph>,
     readers: Vec<Relation>,
@@ -188,6 +198,7 @@ impl Run<'_> {
                 let edges = self.new_transition(stage, plan)?;
                 (vec![edges.ids], Table::Edges(edges.matrix))
             }
+            Plan::AutoParameters(stage) => (vec![], self.auto_parameters(plan, stage)?),
             Plan::Ndde(stage) => {
                 let (densities, ids) = self.densities(stage, plan)?;
                 (vec![ids], Table::Densities(densities))
@@ -340,9 +351,10 @@ impl Run<'_> {
         let edges = queries as u64 * (k.min(base) as u64 + 1);
         let graph = points * (precision.row_bytes(dim) as u64 + 8) + options.memory(precision, base, of_queries, dim);
         // P, with its roots and the distances, or with its transpose; or, beside the embeddings, P
-        // and the similarities.
+        // and the similarities. While a kernel is found, the graph beside them.
         let kept = if self.keeps_points(stage) { points * (precision.row_bytes(dim) as u64 + 8) } else { 0 };
-        let after = if self.whole { edges * 36 + queries as u64 * 32 + kept } else { 0 };
+        let edge_bytes = if self.calibrates { 44 } else { 36 };
+        let after = if self.whole { edges * edge_bytes + queries as u64 * 32 + kept } else { 0 };
         graph.max(after)
     }
 
@@ -400,32 +412,37 @@ impl Run<'_> {
             KernelName::Linear => Some(Kernel::Linear),
             KernelName::Auto | KernelName::Exp => stage.sigma.map(|sigma| Kernel::Exp { sigma }),
         };
-        let (matrix, ids, label) = match &stage.graph {
+        self.transition_by(kernel, &stage.graph, plan).map(|found| found.1)
+    }
+
+    /// P by a kernel, or by the one that the distances call for, with that kernel. `plan` reads the graph.
+    fn transition_by(&mut self, kernel: Option<Kernel>, graph: &Input, plan: &Plan) -> Result<(Kernel, Edges)> {
+        let monitor = self.monitor;
+        let (kernel, matrix, ids, label) = match graph {
             Input::Stage(inner) => {
                 let Plan::KnnGraph(inner) = &**inner else { unreachable!("only a graph is taken as a graph") };
                 let Graph { graph, src: ids, .. } = self.graph(inner)?.over_all_points();
                 let label = Relation::points(inner).label();
-                let matrix = match kernel {
-                    Some(kernel) => transition::from_graph(&graph, kernel, self.monitor),
-                    None => transition::from_graph_calibrated(&graph, self.monitor),
-                };
-                (matrix.map_err(failed(&label, &ids))?, ids, label)
+                let failed = failed(&label, &ids);
+                let kernel = kernel.map_or_else(|| kernel_of_graph(&graph, monitor), Ok).map_err(&failed)?;
+                let matrix = transition::from_graph(&graph, kernel, monitor).map_err(failed)?;
+                (kernel, matrix, ids, label)
             }
             Input::Relation(_) => {
                 let relation = read_by(plan, 0);
                 let similarity = self.similar.iter().any(|other| other.same(&relation));
                 let edges = self.given_edges(&relation)?;
-                let matrix = if similarity {
-                    transition::from_similarities(&edges.matrix, self.monitor)
-                } else if let Some(kernel) = kernel {
-                    transition::from_distances(&edges.matrix, kernel, self.monitor)
+                let of_distances = || kernel_of_distances(&edges.matrix, monitor);
+                let (kernel, matrix) = if similarity {
+                    (Kernel::Linear, transition::from_similarities(&edges.matrix, monitor))
                 } else {
-                    transition::from_distances_calibrated(&edges.matrix, self.monitor)
+                    let kernel = kernel.map_or_else(of_distances, Ok).map_err(edges.failed())?;
+                    (kernel, transition::from_distances(&edges.matrix, kernel, monitor))
                 };
-                (matrix.map_err(edges.failed())?, edges.ids, edges.label)
+                (kernel, matrix.map_err(edges.failed())?, edges.ids, edges.label)
             }
         };
-        Ok(Edges { matrix: Arc::new(matrix), ids, label })
+        Ok((kernel, Edges { matrix: Arc::new(matrix), ids, label }))
     }
 
     fn densities(&mut self, stage: &Ndde, plan: &Plan) -> Result<(Vec<f64>, Arc<Ids>)> {

@@ -26,6 +26,7 @@ use super::run::{Clusters, Output, Table};
 use super::slot::{Slot, lock};
 use super::sql::{Column, columns, relations};
 use super::{defect, functions, guarded, model_file};
+use crate::similarity::Kernel;
 use crate::sweep::Scores;
 
 /// Rows of one chunk.
@@ -207,7 +208,7 @@ fn value_type(name: &str, plan: &Plan, context: &Context) -> Result<LogicalType>
         ("cluster_id" | "other_cluster_id" | "clusters" | "singletons" | "largest", _) => i64::logical_type(context),
         ("size" | "other_size" | "size_below" | "size_above", _) => i64::logical_type(context),
         ("is_peak" | "is_kept", _) => bool::logical_type(context),
-        ("warning", _) => String::logical_type(context),
+        ("warning" | "kernel", _) => String::logical_type(context),
         ("distance", Plan::KnnGraph(_)) => f32::logical_type(context),
         _ => f64::logical_type(context),
     }
@@ -335,6 +336,17 @@ fn emit(table: &Table, rows: Range<usize>, mut output: DataChunkRef<'_>) -> Resu
             (4..).zip(scores).try_for_each(|(column, score)| {
                 write::<f64>(output, column, rows.iter().map(|row| row.scores.as_ref().and_then(score)))
             })
+        }
+        Table::Parameters { kernel, tau } => {
+            let (name, location, scale, sigma) = match *kernel {
+                Kernel::Gumbel { location, scale } => ("gumbel", Some(location), Some(scale), None),
+                Kernel::Exp { sigma } => ("exp", None, None, Some(sigma)),
+                Kernel::Linear => ("linear", None, None, None),
+            };
+            write::<String>(output, 0, rows.clone().map(|_| Some(name)))?;
+            (1..)
+                .zip([location, scale, sigma, Some(*tau)])
+                .try_for_each(|(column, value)| write::<f64>(output, column, rows.clone().map(|_| value)))
         }
         Table::Summary(table) => {
             let rows = &table[rows];

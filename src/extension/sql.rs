@@ -166,7 +166,7 @@ impl Relation {
                     _ => Self::new(plan, "clusters", name, Columns::Members { id, density: true }),
                 }
             }
-            Plan::ClusterWith(_) => Self::new(plan, "graph", name, Columns::Distances),
+            Plan::ClusterWith(_) | Plan::AutoParameters(_) => Self::new(plan, "graph", name, Columns::Distances),
             Plan::KmeansCluster(KmeansCluster { id, embedding, .. }) => {
                 let (id, embedding) = (id.clone(), embedding.clone());
                 Self::new(plan, "source", name, Columns::points(id, embedding, Precision::F32))
@@ -229,6 +229,7 @@ pub fn columns(plan: &Plan) -> Vec<Column> {
             vec![id("src"), dst, Value("rank"), Value("distance")]
         }
         Plan::TransitionMatrix(_) => vec![id("src"), id("dst"), Value("probability")],
+        Plan::AutoParameters(_) => ["kernel", "location", "scale", "sigma", "tau"].map(Value).into(),
         Plan::Ndde(_) => vec![id("id"), Value("density")],
         Plan::Tpdi(_) => vec![id("src"), id("dst"), Value("distance")],
         Plan::DpcCluster(DpcCluster { id: name, .. }) | Plan::AssignClusters(AssignClusters { id: name, .. }) => {

@@ -106,7 +106,7 @@ impl Sums {
     }
 }
 
-fn plogp(x: f64) -> f64 {
+pub(crate) fn plogp(x: f64) -> f64 {
     if x > 0.0 { x * x.log2() } else { 0.0 }
 }
 

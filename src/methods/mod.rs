@@ -9,7 +9,7 @@ mod density_peaks;
 mod graph;
 mod kmeans;
 mod linkage;
-mod map_equation;
+pub(crate) mod map_equation;
 mod rank_order;
 
 pub use density_peaks::DensityKernel;

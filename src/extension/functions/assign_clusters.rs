@@ -43,6 +43,9 @@ pub static STAGE: Stage = Stage {
         let sigma = sigma.ok_or_else(|| {
             arguments.error("sigma := 'auto' is for a whole graph, and each new row comes alone; name the number")
         })?;
+        let tau = tau(arguments)?.ok_or_else(|| {
+            arguments.error("tau := 'auto' is for a whole clustering, and each new row comes alone; name the number")
+        })?;
         Ok(Plan::AssignClusters(AssignClusters {
             source: Input::Relation(arguments.relation("source")?),
             base: Input::Relation(arguments.relation("base")?),
@@ -54,7 +57,7 @@ pub static STAGE: Stage = Stage {
             precision: precision(arguments)?,
             kernel,
             sigma,
-            tau: tau(arguments)?,
+            tau,
         }))
     },
 };

@@ -3,7 +3,7 @@
 use duckdb_neo::Result;
 
 use super::super::plan::{Arguments, Input, Plan, Tpdi, TransitionMatrix};
-use super::dpc_cluster::{CANNOT_LINK, MUST_LINK, PREVIOUS, RETURNS, TAU};
+use super::dpc_cluster::{CANNOT_LINK, MUST_LINK, PREVIOUS, RETURNS, TAU, tau};
 use super::knn_graph::*;
 use super::ndde::{EPSILON, MAX_ITERATIONS};
 use super::transition_matrix::{KERNEL, MODEL, SIGMA, kernel, model};
@@ -40,6 +40,7 @@ pub static STAGE: Stage = Stage {
     ],
     examples: &[
         "FROM cluster_embeddings('faces', k := 80, tau := 0.7)",
+        "FROM cluster_embeddings('faces', sigma := 'auto', tau := 'auto')",
         "FROM cluster_embeddings('faces', k := 80, model := 'similarity.onnx')",
         "SELECT p.*, c.cluster_id FROM photos p JOIN cluster_embeddings('photos', id := 'photo_id') c USING (photo_id)",
     ],
@@ -50,7 +51,12 @@ pub static STAGE: Stage = Stage {
         let model = model(arguments, kernel, None)?;
         let id = id(arguments)?;
         graph.partition_by = partition_by(arguments, &id)?;
-        let other = if model.is_some() { Some("model") } else { sigma.is_none().then_some("sigma := 'auto'") };
+        let others = [
+            (model.is_some(), "model"),
+            (sigma.is_none(), "sigma := 'auto'"),
+            (tau(arguments)?.is_none(), "tau := 'auto'"),
+        ];
+        let other = others.into_iter().find_map(|(given, other)| given.then_some(other));
         if let (Some(other), Some(_)) = (other, &graph.partition_by) {
             let way_out = "cluster each partition in a call of its own, over a view with WHERE";
             return Err(arguments.error(format!("partition_by takes no {other}; {way_out}")));

@@ -12,7 +12,7 @@ pub static STAGE: Stage = Stage {
     parameters: &[DENSITY, DISTANCE, TAU, PREVIOUS, MUST_LINK, CANNOT_LINK],
     examples: &[
         "FROM dpc_cluster('r', 'd', tau := 0.7)",
-        "FROM dpc_cluster(ndde('p'), tpdi('p'), tau := 0.7)",
+        "FROM dpc_cluster(ndde('p'), tpdi('p'), tau := 'auto')",
         "FROM dpc_cluster('r', 'd', previous := 'clusters', cannot_link := 'same_photo')",
     ],
     nested_example: None,
@@ -34,7 +34,7 @@ pub const DISTANCE: Parameter = Parameter {
 pub const TAU: Parameter = Parameter {
     name: "tau",
     default: Default::Number(0.7),
-    description: "a point joins its parent if their distance is below this, between 0 and 1",
+    description: "a point joins its parent if their distance is below this, from 0 to 1; or 'auto': as the distances call for",
 };
 
 pub const PREVIOUS: Parameter = Parameter {
@@ -79,10 +79,13 @@ pub fn distance(arguments: &Arguments<'_>) -> Result<Input> {
     arguments.input("distance", "tpdi", "src, dst, distance")
 }
 
-pub fn tau(arguments: &Arguments<'_>) -> Result<f64> {
-    let tau = arguments.number("tau")?;
-    if (0.0..=1.0).contains(&tau) {
-        return Ok(tau);
+/// `None` for 'auto'.
+pub fn tau(arguments: &Arguments<'_>) -> Result<Option<f64>> {
+    const WHAT: &str = "a number from 0 to 1";
+    match arguments.number_or_auto("tau", WHAT)? {
+        Some(tau) if !(0.0..=1.0).contains(&tau) => {
+            Err(arguments.error(format!("tau must be {WHAT} or 'auto', got {tau}")))
+        }
+        tau => Ok(tau),
     }
-    Err(arguments.error(format!("tau must be between 0 and 1, got {tau}")))
 }

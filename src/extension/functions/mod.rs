@@ -1,6 +1,7 @@
 //! The functions that users call, one file each.
 
 mod assign_clusters;
+mod auto_parameters;
 mod cluster_embeddings;
 mod cluster_summary;
 mod cluster_with;
@@ -62,9 +63,10 @@ pub enum Default {
 }
 
 /// All stages.
-pub static STAGES: [&Stage; 15] = [
+pub static STAGES: [&Stage; 16] = [
     &knn_graph::STAGE,
     &transition_matrix::STAGE,
+    &auto_parameters::STAGE,
     &ndde::STAGE,
     &tpdi::STAGE,
     &dpc_cluster::STAGE,

@@ -85,13 +85,14 @@ impl Run<'_> {
                 .map(|(peaks, partitions)| (peaks, Some(partitions)))?,
             None => (self.peaks(plan, (&stage.density, 0), (&stage.distance, 1))?, None),
         };
+        let tau = stage.tau.map_or_else(|| peaks.auto_tau(self.monitor), Ok)?;
         let (ids, failed) = (peaks.ids(), peaks.failed());
         let clustering = if must_link.is_some() || cannot_link.is_some() {
             let of = |pairs: Option<Pairs>| pairs.map_or(Ok(vec![]), |pairs| pairs.of(&ids));
             let constraints = Constraints { must_link: of(must_link)?, cannot_link: of(cannot_link)? };
-            dpc_constrained(peaks.density, &peaks.distances.matrix, stage.tau, &constraints, self.monitor)
+            dpc_constrained(peaks.density, &peaks.distances.matrix, tau, &constraints, self.monitor)
         } else {
-            dpc(peaks.density, &peaks.distances.matrix, stage.tau, self.monitor)
+            dpc(peaks.density, &peaks.distances.matrix, tau, self.monitor)
         };
         let clustering = clustering.map_err(failed)?;
         let cluster_ids = previous.map(|previous| previous.relabel(&clustering, &ids)).transpose()?;

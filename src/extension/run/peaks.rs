@@ -5,14 +5,17 @@ use std::sync::Arc;
 use super::super::collect::Collected;
 use super::super::ids::Ids;
 use super::super::job::Failure;
-use super::super::plan::{Input, Plan, TauSweep};
+use super::super::plan::{AutoParameters, Input, Plan, TauSweep};
 use super::super::sql::Relation;
 use super::{Edges, Result, Run, Table, failed, read_by, unique};
 use crate::dpc;
 use crate::error::{EdgeProblem, Error};
 use crate::monitor::Monitor;
+use crate::ndde::{NddeOptions, ndde};
 use crate::sparse;
 use crate::sweep::sweep;
+use crate::threshold::auto_tau;
+use crate::tpdi::tpdi_upward;
 
 /// Densities, and distances of the same points.
 pub(super) struct Peaks {
@@ -38,6 +41,11 @@ impl Peaks {
 
     pub fn candidates(&self, monitor: &Monitor) -> Result<dpc::Candidates> {
         dpc::candidates(&self.density, &self.distances.matrix, monitor).map_err(self.failed())
+    }
+
+    /// The threshold that the distances call for.
+    pub fn auto_tau(&self, monitor: &Monitor) -> Result<f64> {
+        auto_tau(&self.density, &self.distances.matrix, monitor).map_err(self.failed())
     }
 
     /// Likeliest peaks first: by density times delta. A point without a candidate is at least as far
@@ -94,6 +102,15 @@ impl Run<'_> {
         let candidates = peaks.candidates(self.monitor)?;
         let rows = sweep(&candidates, &stage.taus, labels.as_deref(), self.monitor);
         rows.map(Table::Sweep).map_err(peaks.failed())
+    }
+
+    pub(super) fn auto_parameters(&mut self, plan: &Plan, stage: &AutoParameters) -> Result<Table> {
+        let (kernel, edges) = self.transition_by(None, &stage.graph, plan)?;
+        let density = ndde(&edges.matrix, &NddeOptions::default(), self.monitor).map_err(edges.failed())?;
+        let matrix = tpdi_upward(&edges.matrix, &density, self.monitor).map_err(edges.failed())?;
+        let distances = Edges { matrix: Arc::new(matrix), ..edges };
+        let peaks = Peaks { density, distances, label: plan.name().into() };
+        Ok(Table::Parameters { kernel, tau: peaks.auto_tau(self.monitor)? })
     }
 
     pub(super) fn labels(&mut self, relation: &Relation) -> Result<Labels> {
