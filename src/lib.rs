@@ -30,97 +30,18 @@
 //!
 //! Everything that knows DuckDB is in `extension`.
 
-pub mod assign;
-pub mod calibration;
-pub mod constraints;
-pub mod dpc;
-pub mod embeddings;
-pub mod error;
-mod kernels;
-pub mod knn;
-pub mod methods;
-pub mod monitor;
-pub mod ndde;
-pub mod partitions;
-pub mod relabel;
-pub mod row;
-pub mod scores;
-pub mod similarity;
-pub mod sparse;
-pub mod suggest;
-pub mod summary;
-pub mod sweep;
-pub mod threshold;
-pub mod tpdi;
-pub mod train;
-pub mod transition;
+mod core;
+pub mod model;
 
 #[cfg(feature = "extension")]
 mod extension;
 
-pub use dpc::Clustering;
-pub use embeddings::Embeddings;
-pub use error::{Error, Result};
-pub use monitor::Monitor;
-
-/// The parameters of a whole run.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct ClusterOptions {
-    /// The distance of two embeddings.
-    pub metric: knn::Metric,
-    /// Of the k-NN graph.
-    pub knn: knn::KnnOptions,
-    /// Of the transition matrix.
-    pub kernel: similarity::Kernel,
-    /// Of the density.
-    pub ndde: ndde::NddeOptions,
-    /// Largest distance to a parent, between 0 and 1.
-    pub tau: f64,
-}
-
-impl Default for ClusterOptions {
-    fn default() -> Self {
-        Self {
-            metric: Default::default(),
-            knn: Default::default(),
-            kernel: Default::default(),
-            ndde: Default::default(),
-            tau: 0.7,
-        }
-    }
-}
-
-/// Cluster embeddings: all five stages.
-///
-/// # Errors
-/// As the stages.
-///
-/// ```
-/// use density_peaks::{ClusterOptions, Embeddings, Monitor, cluster};
-///
-/// let points = Embeddings::new(vec![1.0, 0.0, 0.99, 0.1, 0.0, 1.0, 0.1, 0.99], 2)?;
-/// let clustering = cluster(points, &ClusterOptions::default(), &Monitor::new())?;
-/// assert_eq!(clustering.cluster, [0, 0, 1, 1]);
-/// # Ok::<(), density_peaks::Error>(())
-/// ```
-pub fn cluster(points: Embeddings, options: &ClusterOptions, monitor: &Monitor) -> Result<Clustering> {
-    dpc::check_tau(options.tau)?;
-    let (density, distances) = densities_and_distances(points, options, monitor)?;
-    dpc::dpc(density, &distances, options.tau, monitor)
-}
-
-/// The first four stages, with the distances that the fifth looks at.
-fn densities_and_distances(
-    points: Embeddings,
-    options: &ClusterOptions,
-    monitor: &Monitor,
-) -> Result<(Vec<f64>, sparse::Matrix)> {
-    let points = knn::Points::new(points, options.metric, monitor)?;
-    let graph = knn::knn_graph(&points, &options.knn, monitor)?;
-    drop(points);
-    let transition = transition::from_graph(&graph, options.kernel, monitor)?;
-    drop(graph);
-    let density = ndde::ndde(&transition, &options.ndde, monitor)?;
-    let distances = tpdi::tpdi_upward(&transition, &density, monitor)?;
-    Ok((density, distances))
-}
+pub use crate::core::dpc::Clustering;
+pub use crate::core::embeddings::Embeddings;
+pub use crate::core::error::{Error, Result};
+pub use crate::core::monitor::Monitor;
+pub use crate::core::pipeline::{ClusterOptions, cluster};
+pub use crate::core::{
+    assign, calibration, constraints, dpc, embeddings, error, knn, methods, monitor, ndde, partitions, relabel, row,
+    scores, similarity, sparse, suggest, summary, sweep, threshold, tpdi, transition,
+};

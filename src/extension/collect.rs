@@ -6,7 +6,7 @@ use super::columns::Bound;
 use super::defect;
 use super::ids::{IdColumn, Interner};
 use super::sql::Columns;
-use crate::embeddings::EmbeddingRows;
+use crate::core::embeddings::EmbeddingRows;
 
 /// The rows of one relation.
 #[derive(Debug)]

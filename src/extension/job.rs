@@ -12,8 +12,8 @@ use super::ids::{Ids, result_type};
 use super::run::{Output, Rows, run};
 use super::slot::{Slot, lock};
 use super::{defect, invalid, panic_text};
-use crate::error::Error;
-use crate::monitor::Monitor;
+use crate::core::error::Error;
+use crate::core::monitor::Monitor;
 
 /// A run, and its result once it has one.
 pub struct Job {

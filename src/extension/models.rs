@@ -16,8 +16,8 @@ use super::memory::{Limits, bytes_text};
 use super::plan::{Input, LearnedModel, Plan, TransitionMatrix};
 use super::sql::{Columns, Relation};
 use super::{binder, invalid};
-use crate::error::Error;
-use crate::similarity::{Model, Runtime};
+use crate::core::error::Error;
+use crate::model::{Model, Runtime};
 
 /// Name of the setting that names the library.
 const SETTING: &str = "density_peaks_onnxruntime";

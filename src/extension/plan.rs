@@ -21,10 +21,10 @@ use names::{EncoderName, KmeansOptions, MethodName, MethodOfGraph, MetricName, P
 
 use super::functions;
 use super::{defect, guarded};
-use crate::embeddings::Precision;
-use crate::knn::{HnswOptions, KnnOptions, Method, Metric};
-use crate::methods;
-use crate::train::{Encoder, TrainOptions};
+use crate::core::embeddings::Precision;
+use crate::core::knn::{HnswOptions, KnnOptions, Method, Metric};
+use crate::core::methods;
+use crate::model::train::{Encoder, TrainOptions};
 
 /// Name of a plan's type.
 pub const TYPE_NAME: &str = "density_peaks_plan";

@@ -26,17 +26,17 @@ use super::memory::{Limits, bytes_text};
 use super::models::Models;
 use super::plan::{Input, KernelName, KnnGraph, LearnedModel, Ndde, Plan, TransitionMatrix};
 use super::sql::Relation;
-use crate::calibration::{kernel_of_distances, kernel_of_graph};
-use crate::dpc::Candidates;
-use crate::embeddings::{Embeddings, Precision};
-use crate::error::{Error, PointProblem};
-use crate::knn::{self, ABSENT, Points};
-use crate::monitor::Monitor;
-use crate::ndde::{NddeOptions, ndde};
-use crate::similarity::Kernel;
-use crate::sparse::{self, Matrix};
-use crate::sweep::TauRow;
-use crate::{tpdi, transition};
+use crate::core::calibration::{kernel_of_distances, kernel_of_graph};
+use crate::core::dpc::Candidates;
+use crate::core::embeddings::{Embeddings, Precision};
+use crate::core::error::{Error, PointProblem};
+use crate::core::knn::{self, ABSENT, Points};
+use crate::core::monitor::Monitor;
+use crate::core::ndde::{NddeOptions, ndde};
+use crate::core::similarity::Kernel;
+use crate::core::sparse::{self, Matrix};
+use crate::core::sweep::TauRow;
+use crate::core::{tpdi, transition};
 
 type Result<T, E = Failure> = std::result::Result<T, E>;
 

@@ -21,7 +21,7 @@ use super::ids::{IdType, Interner};
 use super::slot::{Slot, lock};
 use super::sql::{Columns, Relation};
 use super::{defect, functions, guarded, invalid};
-use crate::error::{EdgeProblem, PointProblem};
+use crate::core::error::{EdgeProblem, PointProblem};
 
 /// First argument that is a column; before it come the token and the relation's number.
 const FIRST: usize = 2;

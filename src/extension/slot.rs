@@ -25,7 +25,7 @@ use super::plan::Plan;
 use super::run::Rows;
 use super::sql::{Columns, Relation};
 use super::{defect, functions, guarded, invalid, repeat};
-use crate::embeddings::Precision;
+use crate::core::embeddings::Precision;
 
 static SLOTS: LazyLock<Mutex<HashMap<u64, Weak<Slot>>>> = LazyLock::new(Default::default);
 static NEXT_TOKEN: AtomicU64 = AtomicU64::new(0);

@@ -26,8 +26,8 @@ use super::run::{Clusters, Output, Table};
 use super::slot::{Slot, lock};
 use super::sql::{Column, columns, relations};
 use super::{defect, functions, guarded, model_file};
-use crate::similarity::Kernel;
-use crate::sweep::Scores;
+use crate::core::similarity::Kernel;
+use crate::core::sweep::Scores;
 
 /// Rows of one chunk.
 const CHUNK: usize = 2048;

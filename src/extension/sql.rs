@@ -30,7 +30,7 @@ use super::plan::{
 };
 use super::slot::new_token;
 use super::{functions, guarded, plan};
-use crate::embeddings::Precision;
+use crate::core::embeddings::Precision;
 
 /// A relation that a plan reads, and what it reads of it.
 #[derive(Debug, Clone)]

@@ -4,7 +4,7 @@ use duckdb_neo::Result;
 
 use super::super::plan::{Arguments, ClusterWith, Plan};
 use super::{Default, Parameter, Stage};
-use crate::methods::{DensityKernel, Method, Stop};
+use crate::core::methods::{DensityKernel, Method, Stop};
 
 pub static STAGE: Stage = Stage {
     name: "cluster_with",

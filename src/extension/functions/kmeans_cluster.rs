@@ -3,8 +3,8 @@
 use super::super::plan::{Input, KmeansCluster, Plan};
 use super::knn_graph::{EMBEDDING, ID, SOURCE};
 use super::{Default, Parameter, Stage};
-use crate::knn::Metric;
-use crate::methods::Kmeans;
+use crate::core::knn::Metric;
+use crate::core::methods::Kmeans;
 
 pub static STAGE: Stage = Stage {
     name: "kmeans_cluster",

@@ -4,8 +4,8 @@ use duckdb_neo::Result;
 
 use super::super::plan::{Arguments, KnnGraph, Plan};
 use super::{Default, Parameter, Stage};
-use crate::embeddings::Precision;
-use crate::knn::{Method, Metric};
+use crate::core::embeddings::Precision;
+use crate::core::knn::{Method, Metric};
 
 pub static STAGE: Stage = Stage {
     name: "knn_graph",

@@ -15,7 +15,7 @@ use super::super::memory::Limits;
 use super::super::source::write;
 use super::super::{defect, guarded, invalid};
 use super::internal;
-use crate::knn::{Estimate, Method, choice, estimates};
+use crate::core::knn::{Estimate, Method, choice, estimates};
 
 /// `density_peaks_knn_methods(n, dim, k)`.
 struct Methods;

@@ -16,7 +16,7 @@ use duckdb_neo::{Result, bind_arguments::BindArguments};
 
 use super::super::guarded;
 use super::super::ids::{Digest, Distinct, read_distinct};
-use crate::scores::{Contingency, PrecisionRecall};
+use crate::core::scores::{Contingency, PrecisionRecall};
 
 /// A score of two columns, and what users read of it.
 #[derive(Clone, Copy)]

@@ -3,7 +3,7 @@
 use super::super::plan::{Arguments, Input, Plan, TrainSimilarity};
 use super::knn_graph::{EMBEDDING, ID, SOURCE};
 use super::{Default, Parameter, Stage};
-use crate::train::Encoder;
+use crate::model::train::Encoder;
 
 pub static STAGE: Stage = Stage {
     name: "train_similarity",

@@ -2,10 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::embeddings::Precision;
-use crate::knn::{Method, Metric};
-use crate::methods;
-use crate::train::Encoder;
+use crate::core::embeddings::Precision;
+use crate::core::knn::{Method, Metric};
+use crate::core::methods;
+use crate::model::train::Encoder;
 
 #[derive(Serialize, Deserialize)]
 #[serde(remote = "Metric", rename_all = "snake_case")]

@@ -8,9 +8,9 @@ use super::super::job::Failure;
 use super::super::plan::{AssignClusters, Plan};
 use super::super::sql::Relation;
 use super::{Result, Run, Table, failed, kernel, read_by, too_large, unique};
-use crate::assign::{AssignOptions, Assignment, assign};
-use crate::error::{Error, PointProblem};
-use crate::knn::{KnnOptions, Method, Points};
+use crate::core::assign::{AssignOptions, Assignment, assign};
+use crate::core::error::{Error, PointProblem};
+use crate::core::knn::{KnnOptions, Method, Points};
 
 /// A row of `assign_clusters`.
 pub struct AssignedRow {

@@ -8,9 +8,9 @@ use super::super::job::Failure;
 use super::super::plan::{Plan, SuggestMerges, SuggestSplits};
 use super::super::sql::Relation;
 use super::{Result, Run, Table, failed, read_by, unique};
-use crate::error::{Error, PointProblem};
-use crate::suggest::{self, Merge, Split};
-use crate::summary::{Summary, summarize};
+use crate::core::error::{Error, PointProblem};
+use crate::core::suggest::{self, Merge, Split};
+use crate::core::summary::{Summary, summarize};
 
 /// A row of `cluster_summary`.
 pub struct SummaryRow {

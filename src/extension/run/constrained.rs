@@ -7,10 +7,10 @@ use super::super::ids::{IdColumn, Ids};
 use super::super::plan::{DpcCluster, Plan};
 use super::super::sql::Relation;
 use super::{Result, Run, Table, failed, read_by, unique};
-use crate::constraints::{Constraints, dpc_constrained};
-use crate::dpc::{Clustering, dpc};
-use crate::error::{Error, PointProblem};
-use crate::relabel::relabel;
+use crate::core::constraints::{Constraints, dpc_constrained};
+use crate::core::dpc::{Clustering, dpc};
+use crate::core::error::{Error, PointProblem};
+use crate::core::relabel::relabel;
 
 /// A clustering, and the ids of its clusters where they are not 0, 1, 2, ...
 pub struct Clusters {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::super::ids::Ids;
-use crate::knn::{KnnGraph, Points};
+use crate::core::knn::{KnnGraph, Points};
 
 /// A graph with the ids of its rows and of its neighbors.
 #[derive(Clone)]

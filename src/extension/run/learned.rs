@@ -8,11 +8,10 @@ use super::super::models::message;
 use super::super::plan::{Input, KnnGraph, LearnedModel, Plan, TransitionMatrix};
 use super::super::sql::Relation;
 use super::{Collected, Edges, Graph, Result, Run, failed, read_by};
-use crate::error::{Error, PointProblem};
-use crate::knn::{Metric, Points};
-use crate::row::Row;
-use crate::similarity::{Model, Neighborhoods};
-use crate::transition;
+use crate::core::error::{Error, PointProblem};
+use crate::core::knn::{Metric, Points};
+use crate::core::row::Row;
+use crate::model::{Model, Neighborhoods};
 
 /// The graph's share of the progress; the models take the rest.
 pub(super) const GRAPH: f64 = 0.1;
@@ -107,7 +106,7 @@ impl Run<'_> {
         let failed = failed(&label, &ids);
         let features = Features::new(&ids, points, &failed)?;
         self.monitor.part(GRAPH..1.0);
-        let matrix = transition::from_model(neighborhoods, |point| features.row(point), &model, self.monitor);
+        let matrix = model.transition(neighborhoods, |point| features.row(point), self.monitor);
         let matrix = matrix.map_err(|error| match error {
             Error::Model(_) | Error::Memory(_) => {
                 Failure { label: None, error: Error::Input(message(learned, &error)), ids: None }

@@ -8,7 +8,7 @@ use super::super::plan::{ClusterWith, Input, KmeansCluster, Plan};
 use super::super::sql::Relation;
 use super::graph::Graph;
 use super::{Edges, Result, Run, Table, failed, read_by, too_large};
-use crate::methods::{cluster_graph, from_knn_graph, kmeans};
+use crate::core::methods::{cluster_graph, from_knn_graph, kmeans};
 
 impl Run<'_> {
     pub(super) fn cluster_with(&mut self, plan: &Plan, stage: &ClusterWith) -> Result<(Vec<Arc<Ids>>, Table)> {

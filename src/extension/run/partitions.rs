@@ -10,10 +10,11 @@ use super::super::sql::Relation;
 use super::constrained::Pairs;
 use super::peaks::Peaks;
 use super::{Edges, Result, Run, failed, kernel, unique};
-use crate::error::{EdgeProblem, Error};
-use crate::ndde::NddeOptions;
-use crate::partitions::densities_and_distances;
-use crate::{ClusterOptions, embeddings::Precision};
+use crate::core::embeddings::Precision;
+use crate::core::error::{EdgeProblem, Error};
+use crate::core::ndde::NddeOptions;
+use crate::core::partitions::densities_and_distances;
+use crate::core::pipeline::ClusterOptions;
 
 /// The partition of each point, `None` for NULL, and the values that they number.
 pub struct Partitions {

@@ -8,14 +8,14 @@ use super::super::job::Failure;
 use super::super::plan::{AutoParameters, Input, Plan, TauSweep};
 use super::super::sql::Relation;
 use super::{Edges, Result, Run, Table, failed, read_by, unique};
-use crate::dpc;
-use crate::error::{EdgeProblem, Error};
-use crate::monitor::Monitor;
-use crate::ndde::{NddeOptions, ndde};
-use crate::sparse;
-use crate::sweep::sweep;
-use crate::threshold::auto_tau;
-use crate::tpdi::tpdi_upward;
+use crate::core::dpc;
+use crate::core::error::{EdgeProblem, Error};
+use crate::core::monitor::Monitor;
+use crate::core::ndde::{NddeOptions, ndde};
+use crate::core::sparse;
+use crate::core::sweep::sweep;
+use crate::core::threshold::auto_tau;
+use crate::core::tpdi::tpdi_upward;
 
 /// Densities, and distances of the same points.
 pub(super) struct Peaks {

@@ -3,9 +3,9 @@
 use super::super::job::Failure;
 use super::super::plan::{Plan, TrainSimilarity};
 use super::{Result, Run, Table, failed, read_by, too_large};
-use crate::error::Error;
-use crate::knn::{KnnOptions, Method, Metric, Points};
-use crate::train::{Epoch, Ranking, train};
+use crate::core::error::Error;
+use crate::core::knn::{KnnOptions, Method, Metric, Points};
+use crate::model::train::{Epoch, Ranking, train};
 
 /// A trained model as a file, and how it came about.
 pub struct Trained {

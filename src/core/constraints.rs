@@ -1,0 +1,141 @@
+//! Stage 5 under constraints: pairs of points that must share a cluster, and pairs that must not
+//! (must-link and cannot-link, Wagstaff et al. 2001).
+//!
+//! Trees grow as in [`dpc`](crate::core::dpc), and what must go together is one tree from the
+//! start. In order of falling density each point, with the tree that it is in, joins its nearest
+//! neighbor of higher density; but where the two trees hold a pair that must not share a cluster, it
+//! goes on to the next nearest below tau, and is a peak if there is none. So no tree ever holds
+//! such a pair. In a tree of several peaks, which must-link made, the highest is the peak, and the
+//! parent of the others.
+
+use rayon::prelude::*;
+
+use crate::core::dpc::{Clustering, above, candidates, check_tau, number_trees};
+use crate::core::error::{EdgeProblem, Error, Result};
+use crate::core::monitor::Monitor;
+use crate::core::sparse::{Matrix, ROWS, row};
+
+/// Pairs of rows.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Constraints {
+    /// Both in one cluster, and so on from pair to pair.
+    pub must_link: Vec<(u32, u32)>,
+    /// Not both in one cluster.
+    pub cannot_link: Vec<(u32, u32)>,
+}
+
+impl Constraints {
+    /// Check that the pairs of `n` points can all be kept.
+    ///
+    /// # Errors
+    /// Names a pair of `cannot_link` that is one point or that `must_link` joins.
+    pub fn check(&self, n: usize) -> Result<()> {
+        self.trees(n).map(|_| ())
+    }
+
+    /// The trees to begin with.
+    fn trees(&self, n: usize) -> Result<Trees> {
+        let mut trees = Trees { up: (0..n as u32).collect(), apart: vec![Vec::new(); n] };
+        for &(a, b) in &self.must_link {
+            let (a, b) = (trees.root(a), trees.root(b));
+            trees.up[a as usize] = b;
+        }
+        for &(a, b) in &self.cannot_link {
+            let (of_a, of_b) = (trees.root(a), trees.root(b));
+            if of_a == of_b {
+                return Err(Error::edge(a as usize, b, EdgeProblem::Contradiction));
+            }
+            trees.apart[of_a as usize].push(b);
+            trees.apart[of_b as usize].push(a);
+        }
+        Ok(trees)
+    }
+}
+
+/// Disjoint sets of points.
+struct Trees {
+    /// A point of the same tree, nearer to its root; the root itself for a root.
+    up: Vec<u32>,
+    /// Of a root: the points that must stay out of its tree.
+    apart: Vec<Vec<u32>>,
+}
+
+impl Trees {
+    fn root(&mut self, mut point: u32) -> u32 {
+        while self.up[point as usize] != point {
+            // Halve the way for those who ask later.
+            let next = self.up[self.up[point as usize] as usize];
+            self.up[point as usize] = next;
+            point = next;
+        }
+        point
+    }
+
+    /// Make the trees of two points one, unless that would break a constraint.
+    fn join(&mut self, a: u32, b: u32) -> bool {
+        let (a, b) = (self.root(a), self.root(b));
+        if a == b {
+            return true;
+        }
+        // The tree with fewer constraints goes into the other.
+        let (few, many) = if self.apart[a as usize].len() <= self.apart[b as usize].len() { (a, b) } else { (b, a) };
+        let apart = std::mem::take(&mut self.apart[few as usize]);
+        if apart.iter().any(|&other| self.root(other) == many) {
+            self.apart[few as usize] = apart;
+            return false;
+        }
+        self.apart[many as usize].extend(apart);
+        self.up[few as usize] = many;
+        true
+    }
+}
+
+/// Cluster by density and distance under constraints. Without any it is [`dpc`](crate::core::dpc::dpc()).
+/// `delta` is the distance to the parent, or of a peak that to the nearest neighbor of higher density.
+///
+/// # Errors
+/// As [`dpc`](crate::core::dpc::dpc()) and [`Constraints::check`].
+pub fn dpc_constrained(
+    density: Vec<f64>,
+    distances: &Matrix,
+    tau: f64,
+    constraints: &Constraints,
+    monitor: &Monitor,
+) -> Result<Clustering> {
+    check_tau(tau)?;
+    let mut trees = constraints.trees(density.len())?;
+    let nearest = candidates(&density, distances, monitor)?;
+    let order = |a: u32, b: u32| {
+        let (a, b) = (a as usize, b as usize);
+        density[b].total_cmp(&density[a]).then(a.cmp(&b))
+    };
+    let mut falling: Vec<u32> = (0..density.len() as u32).collect();
+    falling.par_sort_unstable_by(|&a, &b| order(a, b));
+    let mut parent: Vec<u32> = (0..density.len() as u32).collect();
+    let mut delta: Vec<Option<f64>> = nearest.iter().map(|candidate| candidate.map(|(_, distance)| distance)).collect();
+    for (at, &i) in falling.iter().enumerate() {
+        if at.is_multiple_of(ROWS) {
+            monitor.check()?;
+        }
+        let Some((first, _)) = nearest[i as usize].filter(|&(_, distance)| distance < tau) else { continue };
+        let mut joined = trees.join(i, first).then_some((first, delta[i as usize]));
+        if joined.is_none() {
+            let (neighbors, distances) = row(distances, i as usize);
+            let mut others: Vec<(f64, u32)> = distances.iter().copied().zip(neighbors.iter().copied()).collect();
+            others.retain(|&(distance, j)| distance < tau && above(&density, j as usize, i as usize));
+            others.sort_unstable_by(|a, b| a.0.total_cmp(&b.0).then(order(a.1, b.1)));
+            let found = others.into_iter().find(|&(_, j)| trees.join(i, j));
+            joined = found.map(|(distance, j)| (j, Some(distance)));
+        }
+        if let Some((j, distance)) = joined {
+            (parent[i as usize], delta[i as usize]) = (j, distance);
+        }
+    }
+    let mut peaks = vec![None; density.len()];
+    for &i in &falling {
+        if parent[i as usize] == i {
+            parent[i as usize] = *peaks[trees.root(i) as usize].get_or_insert(i);
+        }
+    }
+    Ok(Clustering { cluster: number_trees(&parent), parent, delta, density })
+}

@@ -1,0 +1,141 @@
+//! Approximate neighbors from usearch's HNSW index.
+
+use rayon::prelude::*;
+use usearch::ffi::Matches;
+use usearch::{Index, IndexOptions, MetricKind, ScalarKind};
+
+use super::candidate::{Candidate, sort_exact, write};
+use super::{KnnGraph, Metric, Search};
+use crate::core::embeddings::Precision;
+use crate::core::error::{Error, Result};
+use crate::core::monitor::Monitor;
+use crate::core::row::Row;
+
+/// The parameters of the index, under usearch's names. The defaults are usearch's.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct HnswOptions {
+    /// Neighbors of a node in the index, at least 2.
+    pub connectivity: usize,
+    /// Candidates looked at while a point is added, at least 1.
+    pub expansion_add: usize,
+    /// Candidates looked at in a search, at least 1; never fewer than are asked for.
+    pub expansion_search: usize,
+}
+
+impl Default for HnswOptions {
+    fn default() -> Self {
+        Self { connectivity: 16, expansion_add: 128, expansion_search: 64 }
+    }
+}
+
+/// Points that are added one by one.
+const ALONE: usize = 1000;
+
+/// Points that one unit of work searches for: some milliseconds.
+const UNIT: usize = 16;
+
+/// Bytes of the index: the vectors, and the links of the base level and of those above it.
+pub(super) fn memory(options: &HnswOptions, precision: Precision, base: usize, dim: usize) -> u64 {
+    base as u64 * ((dim * precision.value_bytes() + 12 * options.connectivity) as u64 + 64)
+}
+
+/// Whether usearch has the metric in this precision.
+pub(super) fn has(metric: Metric, precision: Precision) -> bool {
+    precision != Precision::I8 || metric == Metric::Cosine
+}
+
+/// The index, and what it takes to give it rows.
+struct RowIndex {
+    index: Index,
+    /// What a row's features are multiplied by, so that half floats hold them; of no effect on
+    /// which rows are nearest.
+    factor: f64,
+}
+
+impl RowIndex {
+    fn add(&self, key: usize, row: Row, features: &mut Vec<f32>) -> Result<()> {
+        let key = key as u64;
+        match row {
+            Row::F32(values) => self.index.add(key, values),
+            Row::F16(..) => {
+                row.decode(self.factor, features);
+                self.index.add(key, features)
+            }
+            // Under cosine, which is all that there is for these, a row's scale does not matter.
+            Row::I8(values, _) => self.index.add(key, values),
+        }
+        .map_err(failed)
+    }
+
+    fn search(&self, row: Row, count: usize, features: &mut Vec<f32>) -> Result<Matches> {
+        match row {
+            Row::F32(values) => self.index.search(values, count),
+            Row::F16(..) => {
+                row.decode(self.factor, features);
+                self.index.search(features, count)
+            }
+            Row::I8(values, _) => self.index.search(values, count),
+        }
+        .map_err(failed)
+    }
+}
+
+pub(super) fn search(search: &Search, options: &HnswOptions, graph: &mut KnnGraph, monitor: &Monitor) -> Result<()> {
+    let base = search.base;
+    let index = Index::new(&IndexOptions {
+        dimensions: base.dim(),
+        metric: match base.metric() {
+            Metric::Cosine => MetricKind::Cos,
+            Metric::Ip => MetricKind::IP,
+            Metric::L2sq => MetricKind::L2sq,
+        },
+        quantization: match base.precision() {
+            Precision::F32 => ScalarKind::F32,
+            Precision::F16 => ScalarKind::F16,
+            Precision::I8 => ScalarKind::I8,
+        },
+        connectivity: options.connectivity,
+        expansion_add: options.expansion_add,
+        expansion_search: options.expansion_search.max(graph.k + 1),
+        multi: false,
+    })
+    .map_err(failed)?;
+    index.reserve_capacity_and_threads(base.len(), rayon::current_num_threads()).map_err(failed)?;
+    let index = RowIndex { index, factor: 1.0 / search.longest().max(f64::MIN_POSITIVE) };
+
+    // Points that are added at the same time do not see each other, which matters among the first.
+    let phase = monitor.phase(0.0..0.5, base.len());
+    let add = |features: &mut Vec<f32>, row: usize| {
+        phase.step()?;
+        index.add(row, base.row(row), features)
+    };
+    let first = base.len().min(ALONE);
+    let mut features = Vec::new();
+    (0..first).try_for_each(|row| add(&mut features, row))?;
+    (first..base.len()).into_par_iter().try_for_each_init(Vec::new, add)?;
+
+    let k = graph.k;
+    let phase = monitor.phase(0.5..1.0, graph.rows.div_ceil(UNIT));
+    (graph.neighbors.par_chunks_mut(UNIT * k).zip(graph.distances.par_chunks_mut(UNIT * k)))
+        .enumerate()
+        .try_for_each_init(Vec::new, |features, (unit, (neighbors, distances))| {
+            phase.step()?;
+            for place in 0..neighbors.len() / k {
+                let query = unit * UNIT + place;
+                let same = u64::from(search.same(query));
+                // One more, because the point itself is among its nearest.
+                let matches = index.search(search.queries().row(query), k + 1, features)?;
+                let mut found: Vec<Candidate> = (matches.keys.iter().zip(&matches.distances))
+                    .filter(|&(&key, _)| key != same)
+                    .map(|(&key, &distance)| Candidate::new(distance, key as u32))
+                    .collect();
+                sort_exact(&mut found, query as u32, search);
+                write(&found, &mut neighbors[place * k..][..k], &mut distances[place * k..][..k]);
+            }
+            Ok(())
+        })
+}
+
+fn failed(error: impl std::fmt::Display) -> Error {
+    Error::Index(error.to_string())
+}

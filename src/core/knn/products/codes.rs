@@ -1,0 +1,124 @@
+//! All points in 8 bits, and products of a few of them with many others anywhere in memory.
+
+use rayon::prelude::*;
+
+use super::{Instructions, Scale};
+use crate::core::error::Result;
+use crate::core::kernels::{coarsen, dot_i8};
+use crate::core::knn::{Metric, Search};
+use crate::core::monitor::Monitor;
+
+/// Points are filled up with zeros to whole lines of so many dimensions.
+const LINE: usize = 64;
+
+/// The dimensions of a point, 64 by 64.
+pub(super) type Lines = [[i8; LINE]];
+
+/// All points in 8 bits, as [`coarsen`] rounds them. A pair's score is the greater the nearer the
+/// two are, for one point and all others; it orders them as their distances do, but for the rounding.
+pub(in crate::core::knn) struct Codes {
+    /// Lines of a point.
+    width: usize,
+    lines: Vec<[i8; LINE]>,
+    /// What the score of a pair loses for the other point, see [`Codes::score`]; 0 but for `l2sq`.
+    offsets: Vec<i32>,
+    instructions: Instructions,
+}
+
+/// A pair that one of the two wants: their places in the rows and in the columns, and the sum of products.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::core::knn) struct Hit {
+    pub row: u32,
+    pub column: u32,
+    pub sum: i32,
+}
+
+/// A few points, ready to be multiplied with others.
+#[derive(Default)]
+pub(in crate::core::knn) struct Panel {
+    pub(super) rows: usize,
+    pub(super) lines: Vec<[i8; LINE]>,
+    pub(super) limits: [i32; Codes::ROWS],
+    pub(super) offsets: [i32; Codes::ROWS],
+}
+
+impl Panel {
+    /// Hold these points, at most [`Codes::ROWS`] of them, with the score from which on each wants another.
+    pub fn hold(&mut self, codes: &Codes, rows: &[u32], limits: &[i32]) {
+        self.rows = rows.len();
+        self.lines.clear();
+        for (at, (&row, &limit)) in rows.iter().zip(limits).enumerate() {
+            self.lines.extend_from_slice(codes.lines(row));
+            (self.limits[at], self.offsets[at]) = (limit, codes.offsets[row as usize]);
+        }
+        self.lines.resize(Codes::ROWS * codes.width, [0; LINE]);
+    }
+}
+
+impl Codes {
+    /// Points in a [`Panel`].
+    pub const ROWS: usize = 8;
+
+    /// Beyond so many dimensions, a sum of products could leave 32 bits.
+    pub const LARGEST_DIM: usize = 1 << 16;
+
+    /// Bytes of a point.
+    pub fn row_bytes(dim: usize) -> usize {
+        dim.next_multiple_of(LINE) + size_of::<i32>()
+    }
+
+    pub fn new(search: &Search, scale: &Scale, monitor: &Monitor) -> Result<Self> {
+        let points = search.base;
+        let width = points.dim().div_ceil(LINE);
+        let mut lines = vec![[0; LINE]; points.len() * width];
+        let mut offsets = vec![0; points.len()];
+        let unit = (scale.scale * f64::from(scale.step)).powi(2);
+        (lines.par_chunks_exact_mut(width).zip(&mut offsets).enumerate()).try_for_each_init(
+            Vec::new,
+            |whole, (row, (lines, offset))| {
+                monitor.check()?;
+                whole.clear();
+                points.row(row).quantize(1.0 / scale.scale, whole);
+                coarsen(whole, scale.step, lines.as_flattened_mut());
+                if points.metric() == Metric::L2sq {
+                    *offset = (points.squared_length(row as u32) / 2.0 / unit) as i32;
+                }
+                Ok(())
+            },
+        )?;
+        Ok(Self { width, lines, offsets, instructions: search.instructions })
+    }
+
+    fn lines(&self, point: u32) -> &Lines {
+        &self.lines[point as usize * self.width..][..self.width]
+    }
+
+    /// The score of a pair for one of the two, of which `other` is the other.
+    #[inline(always)]
+    pub fn score(&self, sum: i32, other: u32) -> i32 {
+        sum - self.offsets[other as usize]
+    }
+
+    /// Append the pairs of a panel's points and of others whose score reaches the limit of either.
+    pub fn hits(&self, panel: &Panel, columns: &[u32], limits: &[i32], hits: &mut Vec<Hit>) {
+        match self.instructions {
+            #[cfg(target_arch = "x86_64")]
+            Instructions::Avx512Vnni => {
+                // SAFETY: the instructions are those that the processor has.
+                unsafe { super::x86::hits(panel, self.width, &self.lines, &self.offsets, columns, limits, hits) }
+            }
+            _ => {
+                for (at, (&column, &limit)) in columns.iter().zip(limits).enumerate() {
+                    let offset = self.offsets[column as usize];
+                    for row in 0..panel.rows {
+                        let lines = &panel.lines[row * self.width..][..self.width];
+                        let sum = dot_i8(lines.as_flattened(), self.lines(column).as_flattened()) as i32;
+                        if sum - offset >= panel.limits[row] || sum - panel.offsets[row] >= limit {
+                            hits.push(Hit { row: row as u32, column: at as u32, sum });
+                        }
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,110 @@
+//! The graph that the methods read.
+
+use rayon::prelude::*;
+
+use crate::core::error::Result;
+use crate::core::knn::KnnGraph;
+use crate::core::monitor::Monitor;
+use crate::core::sparse::{Matrix, ROWS, matrix, places, row, starts, transpose, units};
+use crate::core::transition::{GRAPH_RANGE, RANGE, checked_distance};
+
+/// The distances of a k-NN graph.
+///
+/// # Errors
+/// If a distance is negative (`ip` of vectors longer than 1), or the run is stopped.
+pub fn from_knn_graph(graph: &KnnGraph, monitor: &Monitor) -> Result<Matrix> {
+    let starts = starts(graph.len(), |i| graph.row(i).0.len());
+    let n = graph.len();
+    let (mut columns, mut values) = (vec![0; starts[n]], vec![0.0; starts[n]]);
+    (units(&starts, &mut columns, ROWS).into_par_iter()).zip(units(&starts, &mut values, ROWS)).try_for_each_init(
+        Vec::new,
+        |edges, ((rows, columns), (_, values))| {
+            monitor.check()?;
+            let mut places = columns.iter_mut().zip(values);
+            for i in rows {
+                edges.clear();
+                let (neighbors, distances) = graph.row(i);
+                for (&j, &distance) in neighbors.iter().zip(distances) {
+                    edges.push((j, checked_distance(i, j, f64::from(distance), GRAPH_RANGE)?));
+                }
+                edges.sort_unstable_by_key(|edge: &(u32, f64)| edge.0);
+                edges.iter().zip(&mut places).for_each(|(&(j, distance), (column, value))| {
+                    (*column, *value) = (j, distance);
+                });
+            }
+            Ok(())
+        },
+    )?;
+    Ok(matrix(n, starts, columns, values))
+}
+
+/// Every edge in both directions, of two distances the smaller; without those of a point to itself.
+///
+/// # Errors
+/// If a distance is negative or not finite, or the run is stopped.
+pub fn undirected(distances: &Matrix, monitor: &Monitor) -> Result<Matrix> {
+    let n = distances.rows();
+    let (into, sources, values) = transpose(distances, monitor)?;
+    let neighbors = |i: usize| {
+        let (columns, out_values) = row(distances, i);
+        let places = into[i]..into[i + 1];
+        Merged { i: i as u32, one: (columns, out_values), other: (&sources[places.clone()], &values[places]) }
+    };
+    let starts = starts(n, |i| neighbors(i).count());
+    let (mut columns, mut merged) = (vec![0; starts[n]], vec![0.0; starts[n]]);
+    (units(&starts, &mut columns, ROWS).into_par_iter()).zip(units(&starts, &mut merged, ROWS)).try_for_each(
+        |((rows, columns), (_, values))| {
+            monitor.check()?;
+            let edges = rows.flat_map(|i| neighbors(i).map(move |edge| (i, edge)));
+            for ((column, value), (i, (j, distance))) in columns.iter_mut().zip(values).zip(edges) {
+                (*column, *value) = (j, checked_distance(i, j, distance, RANGE)?);
+            }
+            Ok(())
+        },
+    )?;
+    Ok(matrix(n, starts, columns, merged))
+}
+
+/// The neighbors of `i` in two rows, in order, without itself.
+struct Merged<'a> {
+    i: u32,
+    one: (&'a [u32], &'a [f64]),
+    other: (&'a [u32], &'a [f64]),
+}
+
+impl Iterator for Merged<'_> {
+    type Item = (u32, f64);
+
+    fn next(&mut self) -> Option<(u32, f64)> {
+        fn take(row: &mut (&[u32], &[f64])) -> f64 {
+            let value = row.1[0];
+            *row = (&row.0[1..], &row.1[1..]);
+            value
+        }
+        loop {
+            let (one, other) = (self.one.0.first().copied(), self.other.0.first().copied());
+            let j = [one, other].into_iter().flatten().min()?;
+            let distance = match (one == Some(j), other == Some(j)) {
+                // A distance that is not a number must not get lost.
+                (true, true) => match (take(&mut self.one), take(&mut self.other)) {
+                    (a, b) if a <= b || a.is_nan() => a,
+                    (_, b) => b,
+                },
+                (true, false) => take(&mut self.one),
+                _ => take(&mut self.other),
+            };
+            if j != self.i {
+                return Some((j, distance));
+            }
+        }
+    }
+}
+
+/// The edges of an undirected graph, each once, from the smaller row.
+pub fn edges(graph: &Matrix) -> impl Iterator<Item = (u32, u32, f64)> + '_ {
+    (0..graph.rows()).flat_map(move |i| {
+        let later = row(graph, i).0.partition_point(|&j| j as usize <= i);
+        let places = places(graph, i).start + later..places(graph, i).end;
+        places.map(move |at| (i as u32, graph.indices()[at], graph.data()[at]))
+    })
+}

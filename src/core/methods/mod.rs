@@ -1,0 +1,168 @@
+//! Other clusterings of the same points, to compare with: by their graph, and k-means.
+//!
+//! All but [`Method::RankOrder`] take the graph as undirected: an edge counts in both directions, of
+//! two distances the smaller. A point without an edge is a cluster of its own.
+
+mod components;
+mod dbscan;
+mod density_peaks;
+mod graph;
+mod kmeans;
+mod linkage;
+pub(crate) mod map_equation;
+mod rank_order;
+
+pub use density_peaks::DensityKernel;
+pub use graph::from_knn_graph;
+pub use kmeans::{Kmeans, kmeans};
+
+use crate::core::error::{Error, Result};
+use crate::core::monitor::Monitor;
+use crate::core::sparse::Matrix;
+
+/// A clustering of a graph of distances. Distances are finite and at least 0, so are thresholds.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Method {
+    /// The connected components of the edges of at most this length.
+    ConnectedComponents {
+        /// Largest distance of an edge.
+        threshold: f64,
+    },
+    /// DBSCAN (Ester et al. 1996). A border point joins its nearest core point, of equally near ones
+    /// the smallest row; each point of noise is a cluster of its own.
+    Dbscan {
+        /// Largest distance of two neighbors.
+        epsilon: f64,
+        /// Neighbors of a core point, itself included; at least 1.
+        min_points: usize,
+    },
+    /// Agglomerative clustering by the least distance of two clusters' points.
+    SingleLinkage(Stop),
+    /// Agglomerative clustering by the mean distance of two clusters' points (UPGMA). Two points
+    /// without an edge count as far apart as the two farthest that have one, and at least 1; clusters
+    /// without an edge between them do not merge.
+    AverageLinkage(Stop),
+    /// Approximate rank-order clustering (Otto, Wang and Jain 2017): the connected components of the
+    /// edges of at most this rank-order distance.
+    RankOrder {
+        /// Largest rank-order distance.
+        threshold: f64,
+    },
+    /// Density peaks as published (Rodriguez and Laio 2014): without diffusion, and by the distances
+    /// themselves.
+    DensityPeaks {
+        /// How neighbors count toward a density.
+        kernel: DensityKernel,
+        /// Distance within which neighbors count, above 0.
+        cutoff: f64,
+        /// Largest distance to a parent.
+        threshold: f64,
+    },
+    /// Communities by the map equation in two levels (Rosvall, Axelsson and Bergstrom 2009).
+    MapEquation {
+        /// Largest distance of an edge.
+        threshold: f64,
+        /// Scale of the edges' weights, `exp(-distance / sigma)`, above 0.
+        sigma: f64,
+    },
+}
+
+/// Where an agglomerative clustering stops.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Stop {
+    /// Before two clusters farther apart than this merge.
+    Threshold(f64),
+    /// At so many clusters.
+    Clusters(usize),
+}
+
+impl Stop {
+    /// The largest distance at which clusters merge, and the number of clusters that is the end.
+    fn limits(self, n: usize) -> Result<(f64, usize)> {
+        match self {
+            Self::Threshold(threshold) => Ok((threshold, 0)),
+            Self::Clusters(clusters) => check_clusters(clusters, n).map(|()| (f64::INFINITY, clusters)),
+        }
+    }
+
+    /// Fails if the merges ran out before the number of clusters was reached.
+    fn check(self, left: usize) -> Result<()> {
+        match self {
+            Self::Clusters(clusters) if clusters < left => {
+                let range =
+                    format!("at least {left} for this graph, which has as many parts; build it with a larger k");
+                Err(Error::Parameter { name: "clusters", range, value: clusters.to_string() })
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+fn check_clusters(clusters: usize, n: usize) -> Result<()> {
+    if n == 0 || (1..=n).contains(&clusters) {
+        return Ok(());
+    }
+    let range = format!("between 1 and {n}, the number of points");
+    Err(Error::Parameter { name: "clusters", range, value: clusters.to_string() })
+}
+
+impl Method {
+    /// Bytes that a graph of so many points and edges needs at its peak, the graph included.
+    pub fn memory(&self, points: usize, edges: usize) -> u64 {
+        let (points, edges) = (points as u64, edges as u64);
+        // The graph and its transpose, then both directions.
+        let undirected = edges * 36;
+        points * 32
+            + match self {
+                Self::RankOrder { .. } => edges * 28,
+                Self::SingleLinkage(_) => undirected + edges * 16,
+                // A table of pairs for each cluster, and a heap.
+                Self::AverageLinkage(_) => undirected + edges * 128,
+                Self::MapEquation { .. } => undirected + edges * 48,
+                _ => undirected,
+            }
+    }
+}
+
+/// The cluster of each point: 0, 1, 2, ... in order of the clusters' smallest rows.
+///
+/// # Errors
+/// If a distance is negative or not finite, a number of clusters cannot be reached, or the run is
+/// stopped.
+pub fn cluster_graph(distances: &Matrix, method: &Method, monitor: &Monitor) -> Result<Vec<u32>> {
+    if let Method::RankOrder { threshold } = *method {
+        return rank_order::rank_order(distances, threshold, monitor).map(numbered);
+    }
+    let graph = graph::undirected(distances, monitor)?;
+    let labels = match *method {
+        Method::ConnectedComponents { threshold } => components::connected(&graph, threshold, monitor)?,
+        Method::Dbscan { epsilon, min_points } => dbscan::dbscan(&graph, epsilon, min_points, monitor)?,
+        Method::SingleLinkage(stop) => components::single_linkage(&graph, stop, monitor)?,
+        Method::AverageLinkage(stop) => linkage::average_linkage(&graph, stop, monitor)?,
+        Method::RankOrder { .. } => unreachable!("done above"),
+        Method::DensityPeaks { kernel, cutoff, threshold } => {
+            density_peaks::density_peaks(&graph, kernel, cutoff, threshold, monitor)?
+        }
+        Method::MapEquation { threshold, sigma } => map_equation::map_equation(&graph, threshold, sigma, monitor)?,
+    };
+    Ok(numbered(labels))
+}
+
+/// Labels below a bound that is no more than twice their number, by first appearance.
+fn numbered(mut labels: Vec<u32>) -> Vec<u32> {
+    const UNKNOWN: u32 = u32::MAX;
+    let mut numbers = vec![UNKNOWN; labels.iter().max().map_or(0, |&label| label as usize + 1)];
+    let mut next = 0;
+    for label in &mut labels {
+        let number = &mut numbers[*label as usize];
+        if *number == UNKNOWN {
+            *number = next;
+            next += 1;
+        }
+        *label = *number;
+    }
+    labels
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,53 @@
+//! How similar the two ends of an edge are by their distance: the entries of a row before it is
+//! normalized.
+
+use crate::core::error::{Error, Result};
+
+/// From distance to similarity.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Kernel {
+    /// `max(0, 1 - distance)`, or the similarity as it was given: the paper's equation 1, right
+    /// for a learned probability.
+    Linear,
+    /// `exp(-distance / sigma)`, as in the paper's released code; right for a raw cosine.
+    Exp {
+        /// Scale of the distance, above 0.
+        sigma: f64,
+    },
+    /// `exp(-exp((distance - location) / scale))`: that no stranger lies so near, where their number
+    /// grows exponentially with the distance; see [`calibration`](crate::core::calibration).
+    Gumbel {
+        /// Where the similarity is 1/e.
+        location: f64,
+        /// How far it takes the number of strangers to grow e-fold, above 0.
+        scale: f64,
+    },
+}
+
+impl Default for Kernel {
+    fn default() -> Self {
+        Self::Exp { sigma: 0.1 }
+    }
+}
+
+impl Kernel {
+    /// The exponential kernel.
+    ///
+    /// # Errors
+    /// If `sigma` is not a finite number above 0.
+    pub fn exp(sigma: f64) -> Result<Self> {
+        if sigma > 0.0 && sigma.is_finite() {
+            return Ok(Self::Exp { sigma });
+        }
+        Err(Error::Parameter { name: "sigma", range: "a finite number above 0".into(), value: sigma.to_string() })
+    }
+
+    /// Similarity at a distance of at least 0; at least 0 itself.
+    pub fn similarity(self, distance: f64) -> f64 {
+        match self {
+            Self::Linear => (1.0 - distance).max(0.0),
+            Self::Exp { sigma } => (-distance / sigma).exp(),
+            Self::Gumbel { location, scale } => (-((distance - location) / scale).exp()).exp(),
+        }
+    }
+}

@@ -1,0 +1,197 @@
+//! Sparse N x N matrices in compressed rows, columns in order: what the stages after the graph
+//! hand to each other.
+
+use std::ops::Range;
+
+use arrow::array::{Array, AsArray, RecordBatch};
+use arrow::compute::cast;
+use arrow::datatypes::{DataType, Float64Type, UInt32Type};
+use rayon::prelude::*;
+
+use crate::core::error::{EdgeProblem, Error, Result};
+use crate::core::monitor::Monitor;
+
+/// A sparse matrix with one value an edge: row `src`, column `dst`.
+pub type Matrix = sprs::CsMatI<f64, u32, usize>;
+
+/// Rows that one unit of work covers.
+pub(crate) const ROWS: usize = 1024;
+
+/// Build a matrix of `n` points from edges in any order.
+///
+/// # Errors
+/// If an edge occurs twice, or the run is stopped.
+pub fn from_edges(n: usize, src: &[u32], dst: &[u32], values: &[f64], monitor: &Monitor) -> Result<Matrix> {
+    let starts = starts_of(n, src);
+    let mut next = starts.clone();
+    let mut edges = vec![(0u32, 0.0f64); src.len()];
+    for ((&src, &dst), &value) in src.iter().zip(dst).zip(values) {
+        let place = &mut next[src as usize];
+        if place.is_multiple_of(ROWS) {
+            monitor.check()?;
+        }
+        edges[*place] = (dst, value);
+        *place += 1;
+    }
+    units(&starts, &mut edges, ROWS).into_par_iter().try_for_each(|(rows, edges)| {
+        monitor.check()?;
+        let first = starts[rows.start];
+        for row in rows {
+            let edges = &mut edges[starts[row] - first..starts[row + 1] - first];
+            edges.sort_unstable_by_key(|edge| edge.0);
+            if let Some(twice) = edges.windows(2).find(|pair| pair[0].0 == pair[1].0) {
+                return Err(Error::edge(row, twice[0].0, EdgeProblem::Duplicate));
+            }
+        }
+        Ok(())
+    })?;
+    let (columns, values) = edges.into_par_iter().unzip();
+    Ok(matrix(n, starts, columns, values))
+}
+
+/// Build a matrix of `n` points from the columns `src`, `dst` (row numbers) and `value` of
+/// record batches.
+///
+/// # Errors
+/// If a column is missing, has a NULL or another type, or an edge occurs twice.
+pub fn from_record_batches(n: usize, batches: &[RecordBatch], value: &str) -> Result<Matrix> {
+    let (mut srcs, mut dsts, mut values) = (vec![], vec![], vec![]);
+    for batch in batches {
+        let column = |name: &str, to: &DataType| {
+            let column =
+                batch.column_by_name(name).ok_or_else(|| Error::Input(format!("there is no column {name}")))?;
+            let column = cast(column, to).map_err(|e| Error::Input(format!("column {name}: {e}")))?;
+            if column.null_count() > 0 { Err(Error::Input(format!("column {name} has NULLs"))) } else { Ok(column) }
+        };
+        srcs.extend_from_slice(column("src", &DataType::UInt32)?.as_primitive::<UInt32Type>().values());
+        dsts.extend_from_slice(column("dst", &DataType::UInt32)?.as_primitive::<UInt32Type>().values());
+        values.extend_from_slice(column(value, &DataType::Float64)?.as_primitive::<Float64Type>().values());
+    }
+    if let Some(&out) = srcs.iter().chain(&dsts).find(|&&row| row as usize >= n) {
+        return Err(Error::Input(format!("row number {out} is beyond the {n} points")));
+    }
+    from_edges(n, &srcs, &dsts, &values, &Monitor::new())
+}
+
+/// Wrap rows that are known to be in order.
+pub(crate) fn matrix(n: usize, starts: Vec<usize>, columns: Vec<u32>, values: Vec<f64>) -> Matrix {
+    Matrix::try_new((n, n), starts, columns, values)
+        .map_err(|(.., error)| error)
+        .expect("rows are complete and their columns in order")
+}
+
+/// Where each of `n` rows starts in data laid end to end, and where the last one ends.
+pub(crate) fn starts(n: usize, length: impl Fn(usize) -> usize + Sync) -> Vec<usize> {
+    let mut starts = vec![0; n + 1];
+    starts[1..].par_iter_mut().with_min_len(ROWS).enumerate().for_each(|(row, start)| *start = length(row));
+    (0..n).for_each(|row| starts[row + 1] += starts[row]);
+    starts
+}
+
+/// The same, where a row is as long as it is named often.
+pub(crate) fn starts_of(n: usize, names: &[u32]) -> Vec<usize> {
+    let mut lengths = vec![0; n];
+    names.iter().for_each(|&row| lengths[row as usize] += 1);
+    starts(n, |row| lengths[row])
+}
+
+/// Cut per-edge data into units of `size` whole rows, to be written in parallel.
+pub(crate) fn units<'a, T>(starts: &[usize], mut data: &'a mut [T], size: usize) -> Vec<(Range<usize>, &'a mut [T])> {
+    let n = starts.len() - 1;
+    (0..n.div_ceil(size))
+        .map(|unit| {
+            let rows = unit * size..((unit + 1) * size).min(n);
+            let (part, rest) = std::mem::take(&mut data).split_at_mut(starts[rows.end] - starts[rows.start]);
+            data = rest;
+            (rows, part)
+        })
+        .collect()
+}
+
+/// Where one row's columns and values are.
+pub(crate) fn places(matrix: &Matrix, row: usize) -> Range<usize> {
+    let starts = matrix.indptr();
+    let starts = starts.raw_storage();
+    starts[row]..starts[row + 1]
+}
+
+/// One row's columns and values.
+pub(crate) fn row(matrix: &Matrix, row: usize) -> (&[u32], &[f64]) {
+    let places = places(matrix, row);
+    (&matrix.indices()[places.clone()], &matrix.data()[places])
+}
+
+/// The transpose: where each column's entries start, and their rows and values, in order. The
+/// columns are dealt out in blocks, so that each thread's writes stay close together.
+pub(crate) fn transpose(source: &Matrix, monitor: &Monitor) -> Result<(Vec<usize>, Vec<u32>, Vec<f64>)> {
+    let n = source.rows();
+    let starts = starts_of(n, source.indices());
+    let (mut rows, mut values) = (vec![0u32; source.nnz()], vec![0.0f64; source.nnz()]);
+    let block = n.div_ceil(2 * rayon::current_num_threads()).max(1);
+    (units(&starts, &mut rows, block).into_par_iter()).zip(units(&starts, &mut values, block)).try_for_each(
+        |((block, rows), (_, values))| {
+            let first = starts[block.start];
+            let mut next: Vec<usize> = starts[block.clone()].iter().map(|start| start - first).collect();
+            for from in 0..n {
+                monitor.check()?;
+                let (columns, row_values) = row(source, from);
+                let begin = columns.partition_point(|&column| (column as usize) < block.start);
+                let end = columns.partition_point(|&column| (column as usize) < block.end);
+                for (&column, &value) in columns[begin..end].iter().zip(&row_values[begin..end]) {
+                    let place = &mut next[column as usize - block.start];
+                    (rows[*place], values[*place]) = (from as u32, value);
+                    *place += 1;
+                }
+            }
+            Ok(())
+        },
+    )?;
+    Ok((starts, rows, values))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use arrow::array::{Float32Array, Int64Array};
+    use std::sync::Arc;
+
+    #[test]
+    fn edges_in_any_order_make_the_same_matrix() {
+        let a = from_edges(3, &[2, 0, 0], &[1, 2, 1], &[0.3, 0.2, 0.1], &Monitor::new()).unwrap();
+        let b = from_edges(3, &[0, 2, 0], &[1, 1, 2], &[0.1, 0.3, 0.2], &Monitor::new()).unwrap();
+        assert_eq!(a, b);
+        assert_eq!(row(&a, 0), (&[1, 2][..], &[0.1, 0.2][..]));
+        assert_eq!(row(&a, 1), (&[][..], &[][..]));
+    }
+
+    #[test]
+    fn the_transpose_is_that_of_sprs() {
+        let edges = (0..100u32).flat_map(|i| (0..i % 7).map(move |j| (i, (i * 31 + j) % 100)));
+        let (src, dst): (Vec<u32>, Vec<u32>) = edges.unzip();
+        let values: Vec<f64> = (0..src.len()).map(|at| at as f64).collect();
+        let matrix = from_edges(100, &src, &dst, &values, &Monitor::new()).unwrap();
+        let (starts, rows, values) = transpose(&matrix, &Monitor::new()).unwrap();
+        assert_eq!(super::matrix(100, starts, rows, values), matrix.transpose_view().to_csr());
+        let empty = from_edges(0, &[], &[], &[], &Monitor::new()).unwrap();
+        assert_eq!(transpose(&empty, &Monitor::new()).unwrap().0, [0]);
+    }
+
+    #[test]
+    fn an_edge_that_occurs_twice_is_named() {
+        let error = from_edges(3, &[1, 0, 1], &[2, 2, 2], &[0.0; 3], &Monitor::new()).unwrap_err();
+        assert_eq!(error, Error::edge(1, 2, EdgeProblem::Duplicate));
+    }
+
+    #[test]
+    fn record_batches_of_other_number_types_are_taken() {
+        let batch = RecordBatch::try_from_iter([
+            ("src", Arc::new(Int64Array::from(vec![0, 1])) as _),
+            ("dst", Arc::new(Int64Array::from(vec![1, 0])) as _),
+            ("distance", Arc::new(Float32Array::from(vec![0.5, 0.25])) as _),
+        ])
+        .unwrap();
+        let edges = from_record_batches(2, std::slice::from_ref(&batch), "distance").unwrap();
+        assert_eq!(row(&edges, 1), (&[0][..], &[0.25][..]));
+        assert!(from_record_batches(1, &[batch], "distance").is_err());
+    }
+}

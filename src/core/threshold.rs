@@ -1,0 +1,227 @@
+//! `tau := 'auto'`: the threshold from the distances alone, without labels.
+//!
+//! A random walker is at every point as often, and leaves it for a neighbor, or stays, by how much they
+//! have in common. The clusters of each tau describe its steps in some number of bits: the map equation
+//! (Rosvall, Axelsson and Bergstrom 2009, see `methods::map_equation`). The tau of the fewest bits is
+//! taken. Trees only unite as tau grows, so one pass over the joins, nearest first, gives them all.
+
+use rayon::prelude::*;
+
+use crate::core::dpc::{above, candidates};
+use crate::core::error::Result;
+use crate::core::methods::map_equation::plogp;
+use crate::core::monitor::Monitor;
+use crate::core::sparse::{Matrix, ROWS, row};
+
+/// Where nothing can be joined.
+const DEFAULT: f64 = 0.7;
+/// A threshold must gain more bits than this over a smaller one, which is above what rounding can.
+const LEAST_GAIN: f64 = 1e-10;
+
+/// The tau, from 0 to 1, whose clusters describe a random walk over the distances in the fewest bits;
+/// halfway between the last distance below it and the next. Of the distances those of [`tpdi_upward`]
+/// count, also where there are others.
+///
+/// [`tpdi_upward`]: crate::core::tpdi::tpdi_upward
+///
+/// # Errors
+/// As [`candidates`].
+pub fn auto_tau(density: &[f64], distances: &Matrix, monitor: &Monitor) -> Result<f64> {
+    let n = density.len();
+    let mut joins: Vec<(f64, u32, u32)> = (candidates(density, distances, monitor)?.into_par_iter().enumerate())
+        .filter_map(|(i, candidate)| candidate.map(|(j, distance)| (distance, i as u32, j)))
+        .filter(|join| join.0 < 1.0)
+        .collect();
+    joins.par_sort_unstable_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
+    let forest = Forest::new(n, &joins);
+
+    let upward = |i: usize| {
+        let (neighbors, distances) = row(distances, i);
+        let edges = neighbors.iter().zip(distances).filter(move |edge| above(density, *edge.0 as usize, i));
+        edges.map(|(&j, &distance)| (j, weight(distance)))
+    };
+    // That of staying.
+    let mut sums = vec![1.0; n];
+    for i in 0..n {
+        if i.is_multiple_of(ROWS) {
+            monitor.check()?;
+        }
+        for (j, weight) in upward(i) {
+            sums[i] += weight;
+            sums[j as usize] += weight;
+        }
+    }
+    let (mut visits, mut between) = (vec![0.0; n], vec![0.0; joins.len()]);
+    for i in 0..n {
+        if i.is_multiple_of(ROWS) {
+            monitor.check()?;
+        }
+        for (j, weight) in upward(i) {
+            let flow = weight / sums[i] + weight / sums[j as usize];
+            visits[i] += flow;
+            visits[j as usize] += flow;
+            if let Some(join) = forest.united(i as u32, j) {
+                between[join] += flow;
+            }
+        }
+    }
+    let total: f64 = visits.iter().sum();
+    if total == 0.0 {
+        return Ok(DEFAULT);
+    }
+    visits.iter_mut().chain(&mut between).for_each(|flow| *flow /= total);
+    Ok(fewest_bits(&forest, &joins, visits, &between))
+}
+
+/// How much two points have in common: the overlap of their rows of P, sharpened.
+fn weight(distance: f64) -> f64 {
+    (1.0 - distance).max(0.0).powi(4)
+}
+
+/// Trees that were united one after the other, the smaller below the larger, so that none is deep.
+struct Forest {
+    /// The next node toward the root, and the join that put it there; a root is its own.
+    up: Vec<u32>,
+    join: Vec<usize>,
+    /// The roots that each join united, the one below first.
+    roots: Vec<(u32, u32)>,
+}
+
+impl Forest {
+    fn new(n: usize, joins: &[(f64, u32, u32)]) -> Self {
+        let (mut up, mut join): (Vec<u32>, Vec<usize>) = ((0..n as u32).collect(), vec![usize::MAX; n]);
+        let (mut size, mut roots) = (vec![1u32; n], Vec::with_capacity(joins.len()));
+        let root = |up: &[u32], mut node: u32| {
+            while up[node as usize] != node {
+                node = up[node as usize];
+            }
+            node
+        };
+        for (number, &(_, child, parent)) in joins.iter().enumerate() {
+            let (a, b) = (root(&up, child), root(&up, parent));
+            let (small, large) = if size[a as usize] <= size[b as usize] { (a, b) } else { (b, a) };
+            size[large as usize] += size[small as usize];
+            (up[small as usize], join[small as usize]) = (large, number);
+            roots.push((small, large));
+        }
+        Self { up, join, roots }
+    }
+
+    /// The join that brought two nodes into one tree. Joins get later toward the root.
+    fn united(&self, mut a: u32, mut b: u32) -> Option<usize> {
+        let mut last = None;
+        while a != b {
+            if self.join[a as usize] > self.join[b as usize] {
+                std::mem::swap(&mut a, &mut b);
+            }
+            let join = self.join[a as usize];
+            if join == usize::MAX {
+                return None;
+            }
+            last = Some(join);
+            a = self.up[a as usize];
+        }
+        last
+    }
+}
+
+fn fewest_bits(forest: &Forest, joins: &[(f64, u32, u32)], mut visits: Vec<f64>, between: &[f64]) -> f64 {
+    let length = |visits: f64, exits: f64| plogp(exits + visits) - 2.0 * plogp(exits);
+    // Alone, every point is left with each step.
+    let mut exits = visits.clone();
+    let mut all_exits: f64 = exits.iter().sum();
+    let mut lengths: f64 = visits.iter().map(|&visits| length(visits, visits)).sum();
+    let at = |number: usize| joins.get(number).map_or(1.0, |join| join.0);
+    let mut best = (plogp(all_exits) + lengths, at(0) / 2.0);
+    for (number, (&(small, large), &shared)) in forest.roots.iter().zip(between).enumerate() {
+        let (small, large) = (small as usize, large as usize);
+        lengths -= length(visits[small], exits[small]) + length(visits[large], exits[large]);
+        visits[large] += visits[small];
+        exits[large] = (exits[large] + exits[small] - 2.0 * shared).max(0.0);
+        lengths += length(visits[large], exits[large]);
+        all_exits = (all_exits - 2.0 * shared).max(0.0);
+        let bits = plogp(all_exits) + lengths;
+        // Equal distances are joined together.
+        if at(number) < at(number + 1) && bits < best.0 - LEAST_GAIN {
+            best = (bits, f64::midpoint(at(number), at(number + 1)));
+        }
+    }
+    best.1
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::dpc::dpc;
+    use crate::core::sparse::from_edges;
+
+    /// Points on a ring with made-up distances to the next few, some equal, and made-up densities.
+    fn ring(n: u32) -> (Vec<f64>, Matrix) {
+        let pick = |a: u32, b: u32| f64::from((a * 7919 + b * 104_729 + a * b) % 97);
+        let (mut src, mut dst, mut distance) = (vec![], vec![], vec![]);
+        for i in 0..n {
+            for step in 1..=4 {
+                let j = (i + step) % n;
+                let near = i / 5 == j / 5;
+                for (a, b) in [(i, j), (j, i)] {
+                    src.push(a);
+                    dst.push(b);
+                    distance.push((pick(i, j) / 97.0) * if near { 0.5 } else { 0.1 } + if near { 0.1 } else { 0.85 });
+                }
+            }
+        }
+        let density = (0..n).map(|i| pick(i, 3 * i + 1)).collect();
+        (density, from_edges(n as usize, &src, &dst, &distance, &Monitor::new()).unwrap())
+    }
+
+    /// The map equation, term by term.
+    fn bits(density: &[f64], distances: &Matrix, cluster: &[u32]) -> f64 {
+        let n = density.len();
+        let mut edges = vec![];
+        for i in 0..n {
+            let (neighbors, distances) = row(distances, i);
+            let up = neighbors.iter().zip(distances).filter(|edge| above(density, *edge.0 as usize, i));
+            edges.extend(up.map(|(&j, d)| (i, j as usize, (1.0 - d).powi(4))));
+        }
+        let sum = |i| 1.0 + edges.iter().filter(|e| e.0 == i || e.1 == i).map(|e| e.2).sum::<f64>();
+        let flows: Vec<_> = edges.iter().map(|e| (e.0, e.1, e.2 / sum(e.0) + e.2 / sum(e.1))).collect();
+        let total: f64 = 2.0 * flows.iter().map(|flow| flow.2).sum::<f64>();
+        let (mut visits, mut exits) = (vec![0.0; n], vec![0.0; n]);
+        for (a, b, flow) in flows {
+            let (a, b) = (cluster[a] as usize, cluster[b] as usize);
+            visits[a] += flow / total;
+            visits[b] += flow / total;
+            if a != b {
+                exits[a] += flow / total;
+                exits[b] += flow / total;
+            }
+        }
+        let sum = |of: &dyn Fn(usize) -> f64| (0..n).map(of).sum::<f64>();
+        plogp(exits.iter().sum()) - 2.0 * sum(&|c| plogp(exits[c])) + sum(&|c| plogp(exits[c] + visits[c]))
+    }
+
+    #[test]
+    fn no_other_tau_takes_fewer_bits() {
+        for n in [20, 45, 100] {
+            let (density, distances) = ring(n);
+            let monitor = Monitor::new();
+            let tau = auto_tau(&density, &distances, &monitor).unwrap();
+            let at = |tau| {
+                let cluster = dpc(density.clone(), &distances, tau, &monitor).unwrap().cluster;
+                bits(&density, &distances, &cluster)
+            };
+            let least = (0..=1000).map(|step| at(f64::from(step) / 1000.0)).fold(f64::INFINITY, f64::min);
+            assert!((at(tau) - least).abs() < 1e-9, "n {n}, tau {tau}: {} bits, but {least}", at(tau));
+            assert!((0.3..0.95).contains(&tau), "n {n}, tau {tau}");
+        }
+    }
+
+    #[test]
+    fn without_an_edge_it_is_the_default() {
+        let monitor = Monitor::new();
+        let none = from_edges(2, &[], &[], &[], &monitor).unwrap();
+        assert_eq!(auto_tau(&[1.0, 1.0], &none, &monitor), Ok(DEFAULT));
+        let apart = from_edges(2, &[0, 1], &[1, 0], &[1.0, 1.0], &monitor).unwrap();
+        assert_eq!(auto_tau(&[1.0, 1.0], &apart, &monitor), Ok(DEFAULT));
+    }
+}

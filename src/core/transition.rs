@@ -1,0 +1,106 @@
+//! Stage 2, the transition matrix P: `p_ij = s_ij / sum_j s_ij` over a point itself (similarity 1)
+//! and its neighbors (section 3.1 of the paper). Rows sum to 1.
+
+use rayon::prelude::*;
+
+use crate::core::error::{EdgeProblem, Error, Result};
+use crate::core::knn::KnnGraph;
+use crate::core::monitor::Monitor;
+use crate::core::similarity::Kernel;
+use crate::core::sparse::{Matrix, ROWS, matrix, row, starts, units};
+
+/// P of a k-NN graph.
+///
+/// # Errors
+/// If a distance is negative (`ip` of vectors longer than 1), or the run is stopped.
+pub fn from_graph(graph: &KnnGraph, kernel: Kernel, monitor: &Monitor) -> Result<Matrix> {
+    build(graph.len(), |i| graph.row(i), |i, j, distance| of_neighbors(kernel, i, j, distance), monitor)
+}
+
+/// The similarity of two neighbors of a graph.
+pub(crate) fn of_neighbors(kernel: Kernel, i: usize, j: u32, distance: f32) -> Result<f64> {
+    checked_distance(i, j, f64::from(distance), GRAPH_RANGE).map(|distance| kernel.similarity(distance))
+}
+
+/// P of edges with a distance each. An edge from a point to itself is not needed and left out.
+///
+/// # Errors
+/// If a distance is negative or not finite, or the run is stopped.
+pub fn from_distances(distances: &Matrix, kernel: Kernel, monitor: &Monitor) -> Result<Matrix> {
+    let similarity =
+        |i, j, distance| checked_distance(i, j, distance, RANGE).map(|distance| kernel.similarity(distance));
+    build(distances.rows(), |i| row(distances, i), similarity, monitor)
+}
+
+/// P of edges with a similarity each, such as a learned probability. An edge from a point to
+/// itself is not needed and left out.
+///
+/// # Errors
+/// If a similarity is negative or not finite, or the run is stopped.
+pub fn from_similarities(similarities: &Matrix, monitor: &Monitor) -> Result<Matrix> {
+    let similarity = |i, j, similarity: f64| {
+        let valid = similarity >= 0.0 && similarity.is_finite();
+        if valid { Ok(similarity) } else { Err(value_error(i, j, "similarity", similarity, RANGE)) }
+    };
+    build(similarities.rows(), |i| row(similarities, i), similarity, monitor)
+}
+
+/// A distance this little below 0 is 0, rounded: `ip` of equal vectors of length 1.
+const ROUNDING: f64 = 1e-6;
+
+/// A distance of at least 0, or an error that names the edge and the range.
+pub(crate) fn checked_distance(i: usize, j: u32, distance: f64, range: &'static str) -> Result<f64> {
+    if distance >= -ROUNDING && distance.is_finite() {
+        Ok(distance.max(0.0))
+    } else {
+        Err(value_error(i, j, "distance", distance, range))
+    }
+}
+
+pub(crate) const RANGE: &str = "a finite number of at least 0";
+
+/// The range in a k-NN graph, where only `ip` gives a distance below 0.
+pub(crate) const GRAPH_RANGE: &str =
+    "at least 0, so under metric 'ip' the embeddings must not be longer than 1; use 'cosine'";
+
+fn value_error(i: usize, j: u32, name: &'static str, value: f64, range: &'static str) -> Error {
+    Error::edge(i, j, EdgeProblem::Value { name, value, range })
+}
+
+/// Rows of a point itself and its neighbors, divided by their sums. `row` gives a point's neighbors
+/// with a value each, and `similarity` turns that value into a similarity.
+fn build<'a, V: Copy + 'a>(
+    n: usize,
+    row: impl Fn(usize) -> (&'a [u32], &'a [V]) + Sync,
+    similarity: impl Fn(usize, u32, V) -> Result<f64> + Sync,
+    monitor: &Monitor,
+) -> Result<Matrix> {
+    let starts = starts(n, |i| row(i).0.iter().filter(|&&j| j as usize != i).count() + 1);
+    let (mut columns, mut values) = (vec![0; starts[n]], vec![0.0; starts[n]]);
+    (units(&starts, &mut columns, ROWS).into_par_iter()).zip(units(&starts, &mut values, ROWS)).try_for_each_init(
+        Vec::new,
+        |entries, ((rows, columns), (_, values))| {
+            monitor.check()?;
+            let mut places = columns.iter_mut().zip(values);
+            for i in rows {
+                entries.clear();
+                entries.push((i as u32, 1.0));
+                let (neighbors, values) = row(i);
+                for (&j, &value) in neighbors.iter().zip(values) {
+                    let similarity = similarity(i, j, value)?;
+                    if j as usize != i {
+                        entries.push((j, similarity));
+                    }
+                }
+                // In order of the columns, so that the sum is the same whatever the edges' order.
+                entries.sort_unstable_by_key(|entry| entry.0);
+                let sum: f64 = entries.iter().map(|entry| entry.1).sum();
+                for (&(j, s), (column, value)) in entries.iter().zip(&mut places) {
+                    (*column, *value) = (j, s / sum);
+                }
+            }
+            Ok(())
+        },
+    )?;
+    Ok(matrix(n, starts, columns, values))
+}
