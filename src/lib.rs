@@ -28,13 +28,15 @@
 //! ([`sparse::from_record_batches`]) or slices. [`cluster()`] is the whole run. Work runs in the
 //! current rayon thread pool, and a [`Monitor`] watches and stops it.
 //!
-//! Everything that knows DuckDB is in `extension`.
+//! The engine of operators behind the SQL functions is in `engine`, everything that knows DuckDB in `duckdb`.
 
 mod core;
 pub mod model;
 
 #[cfg(feature = "extension")]
-mod extension;
+mod duckdb;
+#[cfg(feature = "extension")]
+mod engine;
 
 pub use crate::core::dpc::Clustering;
 pub use crate::core::embeddings::Embeddings;

@@ -12,6 +12,12 @@ use crate::core::sparse::{Matrix, ROWS, row, transpose};
 /// How far a row's sum may be from 1: probabilities that went through single precision pass.
 const ROW_SUM_TOLERANCE: f64 = 1e-4;
 
+/// [`NddeOptions::epsilon`] unless another is asked for.
+pub const EPSILON: f64 = 0.05;
+
+/// [`NddeOptions::max_iterations`] unless another is asked for.
+pub const MAX_ITERATIONS: usize = 100;
+
 /// When the diffusion ends.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct NddeOptions {
@@ -23,7 +29,7 @@ pub struct NddeOptions {
 
 impl Default for NddeOptions {
     fn default() -> Self {
-        Self { epsilon: 0.05, max_iterations: 100 }
+        Self { epsilon: EPSILON, max_iterations: MAX_ITERATIONS }
     }
 }
 

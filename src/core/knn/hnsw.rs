@@ -11,6 +11,15 @@ use crate::core::error::{Error, Result};
 use crate::core::monitor::Monitor;
 use crate::core::row::Row;
 
+/// [`HnswOptions::connectivity`] unless another is asked for: usearch's own, as the two below.
+pub const CONNECTIVITY: usize = 16;
+
+/// [`HnswOptions::expansion_add`] unless another is asked for.
+pub const EXPANSION_ADD: usize = 128;
+
+/// [`HnswOptions::expansion_search`] unless another is asked for.
+pub const EXPANSION_SEARCH: usize = 64;
+
 /// The parameters of the index, under usearch's names. The defaults are usearch's.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct HnswOptions {
@@ -24,7 +33,7 @@ pub struct HnswOptions {
 
 impl Default for HnswOptions {
     fn default() -> Self {
-        Self { connectivity: 16, expansion_add: 128, expansion_search: 64 }
+        Self { connectivity: CONNECTIVITY, expansion_add: EXPANSION_ADD, expansion_search: EXPANSION_SEARCH }
     }
 }
 

@@ -20,7 +20,7 @@ use arrow::array::{Float32Array, Int32Array, RecordBatch, UInt32Array};
 use arrow::datatypes::{DataType, Field, Schema};
 
 pub use estimate::{Estimate, choice, estimates};
-pub use hnsw::HnswOptions;
+pub use hnsw::{CONNECTIVITY, EXPANSION_ADD, EXPANSION_SEARCH, HnswOptions};
 pub use points::{Metric, Points};
 use products::Instructions;
 
@@ -47,6 +47,24 @@ pub enum Method {
     Hnsw,
 }
 
+impl Method {
+    /// Every method.
+    pub const ALL: [Self; 4] = [Self::Auto, Self::Exact, Self::NnDescent, Self::Hnsw];
+
+    /// `auto`, `exact`, `nn_descent` or `hnsw`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Exact => "exact",
+            Self::NnDescent => "nn_descent",
+            Self::Hnsw => "hnsw",
+        }
+    }
+}
+
+/// Neighbors of a point unless another number is asked for.
+pub const K: usize = 80;
+
 /// What graph to build.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct KnnOptions {
@@ -60,7 +78,7 @@ pub struct KnnOptions {
 
 impl Default for KnnOptions {
     fn default() -> Self {
-        Self { k: 80, method: Method::default(), hnsw: HnswOptions::default() }
+        Self { k: K, method: Method::default(), hnsw: HnswOptions::default() }
     }
 }
 

@@ -9,6 +9,9 @@ use crate::core::knn::{self, KnnOptions, Metric, Points};
 use crate::core::monitor::Monitor;
 use crate::core::sparse::{ROWS, starts_of};
 
+/// [`Kmeans::max_iterations`] unless another number is asked for.
+pub const KMEANS_ITERATIONS: usize = 100;
+
 /// What clusters to make.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Kmeans {

@@ -1,6 +1,6 @@
 //! Other clusterings of the same points, to compare with: by their graph, and k-means.
 //!
-//! All but [`Method::RankOrder`] take the graph as undirected: an edge counts in both directions, of
+//! All but [`GraphMethod::RankOrder`] take the graph as undirected: an edge counts in both directions, of
 //! two distances the smaller. A point without an edge is a cluster of its own.
 
 mod components;
@@ -14,7 +14,7 @@ mod rank_order;
 
 pub use density_peaks::DensityKernel;
 pub use graph::from_knn_graph;
-pub use kmeans::{Kmeans, kmeans};
+pub use kmeans::{KMEANS_ITERATIONS, Kmeans, kmeans};
 
 use crate::core::error::{Error, Result};
 use crate::core::monitor::Monitor;
@@ -22,7 +22,7 @@ use crate::core::sparse::Matrix;
 
 /// A clustering of a graph of distances. Distances are finite and at least 0, so are thresholds.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Method {
+pub enum GraphMethod {
     /// The connected components of the edges of at most this length.
     ConnectedComponents {
         /// Largest distance of an edge.
@@ -67,6 +67,12 @@ pub enum Method {
     },
 }
 
+/// Neighbors of a core point of DBSCAN unless another number is asked for.
+pub const MIN_POINTS: usize = 5;
+
+/// Scale of the map equation's weights unless another is asked for.
+pub const MAP_EQUATION_SIGMA: f64 = crate::core::similarity::SIGMA;
+
 /// Where an agglomerative clustering stops.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Stop {
@@ -106,7 +112,7 @@ fn check_clusters(clusters: usize, n: usize) -> Result<()> {
     Err(Error::Parameter { name: "clusters", range, value: clusters.to_string() })
 }
 
-impl Method {
+impl GraphMethod {
     /// Bytes that a graph of so many points and edges needs at its peak, the graph included.
     pub fn memory(&self, points: usize, edges: usize) -> u64 {
         let (points, edges) = (points as u64, edges as u64);
@@ -129,21 +135,21 @@ impl Method {
 /// # Errors
 /// If a distance is negative or not finite, a number of clusters cannot be reached, or the run is
 /// stopped.
-pub fn cluster_graph(distances: &Matrix, method: &Method, monitor: &Monitor) -> Result<Vec<u32>> {
-    if let Method::RankOrder { threshold } = *method {
+pub fn cluster_graph(distances: &Matrix, method: &GraphMethod, monitor: &Monitor) -> Result<Vec<u32>> {
+    if let GraphMethod::RankOrder { threshold } = *method {
         return rank_order::rank_order(distances, threshold, monitor).map(numbered);
     }
     let graph = graph::undirected(distances, monitor)?;
     let labels = match *method {
-        Method::ConnectedComponents { threshold } => components::connected(&graph, threshold, monitor)?,
-        Method::Dbscan { epsilon, min_points } => dbscan::dbscan(&graph, epsilon, min_points, monitor)?,
-        Method::SingleLinkage(stop) => components::single_linkage(&graph, stop, monitor)?,
-        Method::AverageLinkage(stop) => linkage::average_linkage(&graph, stop, monitor)?,
-        Method::RankOrder { .. } => unreachable!("done above"),
-        Method::DensityPeaks { kernel, cutoff, threshold } => {
+        GraphMethod::ConnectedComponents { threshold } => components::connected(&graph, threshold, monitor)?,
+        GraphMethod::Dbscan { epsilon, min_points } => dbscan::dbscan(&graph, epsilon, min_points, monitor)?,
+        GraphMethod::SingleLinkage(stop) => components::single_linkage(&graph, stop, monitor)?,
+        GraphMethod::AverageLinkage(stop) => linkage::average_linkage(&graph, stop, monitor)?,
+        GraphMethod::RankOrder { .. } => unreachable!("done above"),
+        GraphMethod::DensityPeaks { kernel, cutoff, threshold } => {
             density_peaks::density_peaks(&graph, kernel, cutoff, threshold, monitor)?
         }
-        Method::MapEquation { threshold, sigma } => map_equation::map_equation(&graph, threshold, sigma, monitor)?,
+        GraphMethod::MapEquation { threshold, sigma } => map_equation::map_equation(&graph, threshold, sigma, monitor)?,
     };
     Ok(numbered(labels))
 }

@@ -50,6 +50,19 @@ const SHARD: usize = 4;
 /// Anchors whose pairs are scored together.
 const SCORED: usize = 32;
 
+/// The values of [`TrainOptions`] unless others are asked for.
+pub const K: usize = 20;
+/// [`TrainOptions::epochs`].
+pub const EPOCHS: usize = 20;
+/// [`TrainOptions::patience`].
+pub const PATIENCE: usize = 5;
+/// [`TrainOptions::learning_rate`].
+pub const LEARNING_RATE: f64 = 0.001;
+/// [`TrainOptions::dropout`].
+pub const DROPOUT: f64 = 0.2;
+/// [`TrainOptions::held_out`].
+pub const HELD_OUT: f64 = 0.2;
+
 /// How to train.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct TrainOptions {
@@ -77,14 +90,14 @@ pub struct TrainOptions {
 impl Default for TrainOptions {
     fn default() -> Self {
         Self {
-            k: 20,
+            k: K,
             encoder: Encoder::None,
             context: true,
-            epochs: 20,
-            patience: 5,
-            learning_rate: 0.001,
-            dropout: 0.2,
-            held_out: 0.2,
+            epochs: EPOCHS,
+            patience: PATIENCE,
+            learning_rate: LEARNING_RATE,
+            dropout: DROPOUT,
+            held_out: HELD_OUT,
             seed: 0,
         }
     }
