@@ -14,6 +14,7 @@ pub mod operators;
 pub mod parameter;
 mod peaks;
 pub mod plan;
+mod prelude;
 pub mod refusal;
 pub mod relation;
 pub mod table;

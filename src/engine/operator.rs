@@ -84,7 +84,7 @@ impl<O: Operator> AnyOperator for O {
 
     fn columns(&self) -> Vec<(String, Type)> {
         let columns = self.columns().into_iter();
-        columns.map(|column| (column.name.clone(), column.of_type())).collect()
+        columns.map(|column| (column.name.clone(), column.of_type)).collect()
     }
 
     fn run(&self, run: &mut Run<'_>) -> Result<Value> {

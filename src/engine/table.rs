@@ -43,21 +43,6 @@ pub enum Values<'a, T: Clone> {
     Some(Vec<Option<T>>),
 }
 
-type Writer<O, T> = Box<dyn for<'a> Fn(&'a O, Range<usize>) -> Values<'a, T> + Send + Sync>;
-type TextWriter<O> = Box<dyn for<'a> Fn(&'a O, Range<usize>) -> Values<'a, &'a str> + Send + Sync>;
-
-/// The type of a column, with what writes its rows.
-enum Cells<O> {
-    /// Numbers of points, which the host turns into their ids.
-    Id(Whose, Writer<O, u32>),
-    Integer(Writer<O, i32>),
-    BigInt(Writer<O, i64>),
-    Float(Writer<O, f32>),
-    Double(Writer<O, f64>),
-    Boolean(Writer<O, bool>),
-    Text(TextWriter<O>),
-}
-
 /// The type of a column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Type {
@@ -82,10 +67,11 @@ pub enum Chunk<'a> {
     Text(Values<'a, &'a str>),
 }
 
-/// A column of a result `O`.
+/// A column of a result `O`: its name, its type, and what writes some of its rows.
 pub struct Column<O> {
     pub name: String,
-    cells: Cells<O>,
+    pub of_type: Type,
+    write: Box<dyn for<'a> Fn(&'a O, Range<usize>) -> Chunk<'a> + Send + Sync>,
 }
 
 /// All values of some rows, none of them NULL.
@@ -104,71 +90,34 @@ pub fn some<'a, T: Clone>(rows: Range<usize>, value: impl FnMut(usize) -> Option
 }
 
 macro_rules! columns {
-    ($($(#[$doc:meta])* $name:ident, $cells:ident, $value:ty;)+) => {$(
+    ($($(#[$doc:meta])* $name:ident($($whose:ident)?) $kind:ident, $value:ty;)+) => {$(
         $(#[$doc])*
         pub fn $name<O>(
             name: impl Into<String>,
+            $($whose: Whose,)?
             write: impl for<'a> Fn(&'a O, Range<usize>) -> Values<'a, $value> + Send + Sync + 'static,
         ) -> Column<O> {
-            Column { name: name.into(), cells: Cells::$cells(Box::new(write)) }
+            let (name, of_type) = (name.into(), Type::$kind$(($whose))?);
+            Column { name, of_type, write: Box::new(move |output, rows| Chunk::$kind(write(output, rows))) }
         }
     )+};
 }
 
 columns! {
+    /// A column of ids.
+    id(whose) Id, u32;
     /// A column of type INTEGER.
-    integer, Integer, i32;
+    integer() Integer, i32;
     /// A column of type BIGINT.
-    bigint, BigInt, i64;
+    bigint() BigInt, i64;
     /// A column of type FLOAT.
-    float, Float, f32;
+    float() Float, f32;
     /// A column of type DOUBLE.
-    double, Double, f64;
+    double() Double, f64;
     /// A column of type BOOLEAN.
-    boolean, Boolean, bool;
-}
-
-/// A column of ids.
-pub fn id<O>(
-    name: impl Into<String>,
-    whose: Whose,
-    write: impl for<'a> Fn(&'a O, Range<usize>) -> Values<'a, u32> + Send + Sync + 'static,
-) -> Column<O> {
-    Column { name: name.into(), cells: Cells::Id(whose, Box::new(write)) }
-}
-
-/// A column of type VARCHAR.
-pub fn text<O>(
-    name: impl Into<String>,
-    write: impl for<'a> Fn(&'a O, Range<usize>) -> Values<'a, &'a str> + Send + Sync + 'static,
-) -> Column<O> {
-    Column { name: name.into(), cells: Cells::Text(Box::new(write)) }
-}
-
-impl<O> Column<O> {
-    pub fn of_type(&self) -> Type {
-        match &self.cells {
-            Cells::Id(whose, _) => Type::Id(*whose),
-            Cells::Integer(_) => Type::Integer,
-            Cells::BigInt(_) => Type::BigInt,
-            Cells::Float(_) => Type::Float,
-            Cells::Double(_) => Type::Double,
-            Cells::Boolean(_) => Type::Boolean,
-            Cells::Text(_) => Type::Text,
-        }
-    }
-
-    fn chunk<'a>(&self, output: &'a O, rows: Range<usize>) -> Chunk<'a> {
-        match &self.cells {
-            Cells::Id(_, write) => Chunk::Id(write(output, rows)),
-            Cells::Integer(write) => Chunk::Integer(write(output, rows)),
-            Cells::BigInt(write) => Chunk::BigInt(write(output, rows)),
-            Cells::Float(write) => Chunk::Float(write(output, rows)),
-            Cells::Double(write) => Chunk::Double(write(output, rows)),
-            Cells::Boolean(write) => Chunk::Boolean(write(output, rows)),
-            Cells::Text(write) => Chunk::Text(write(output, rows)),
-        }
-    }
+    boolean() Boolean, bool;
+    /// A column of type VARCHAR.
+    text() Text, &'a str;
 }
 
 /// Rows that are made one by one, and whose ids they number.
@@ -230,7 +179,7 @@ impl<O: Rows> Table for TableOf<O> {
     }
 
     fn chunk(&self, column: usize, rows: Range<usize>) -> Chunk<'_> {
-        self.columns[column].chunk(&self.output, rows)
+        (self.columns[column].write)(&self.output, rows)
     }
 
     fn output(&self) -> &dyn Any {

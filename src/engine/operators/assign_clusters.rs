@@ -10,13 +10,7 @@ use crate::core::assign::{AssignOptions, Assignment, assign};
 use crate::core::embeddings::Precision;
 use crate::core::error::{Error, PointProblem};
 use crate::core::knn::{KnnOptions, Method, Metric, Points};
-use crate::engine::failure::{Failure, Result, failed};
-use crate::engine::ids::Ids;
-use crate::engine::operator::{FromRows, Input, Operator, Run};
-use crate::engine::parameter::{DefaultValue, OF_POINTS, Parameter, RelationName};
-use crate::engine::plan::Function;
-use crate::engine::relation::{Collected, Field, Null, Reads, Sorted};
-use crate::engine::table::{Column, List, Whose, bigint, boolean, double, id};
+use crate::engine::prelude::*;
 use crate::engine::values::{MADE_BY_DPC, PointRows};
 
 pub static FUNCTION: Function = Function {

@@ -6,13 +6,8 @@ use super::transition_matrix::{edge_bytes, transition};
 use crate::core::ndde::{NddeOptions, ndde};
 use crate::core::similarity::Kernel;
 use crate::core::tpdi::tpdi_upward;
-use crate::engine::failure::Result;
-use crate::engine::operator::{Operator, Run};
-use crate::engine::parameter::{DefaultValue, Parameter, StageOrName, StageOrRelation};
 use crate::engine::peaks::Peaks;
-use crate::engine::plan::{Call, Function};
-use crate::engine::refusal;
-use crate::engine::table::{Column, List, double, text};
+use crate::engine::prelude::*;
 use crate::engine::values::{Edges, GraphInput, MADE_BY_KNN_GRAPH};
 
 pub static FUNCTION: Function = Function {
@@ -36,7 +31,7 @@ pub const GRAPH: Parameter<StageOrRelation> = Parameter {
 };
 
 /// The graph of distances that a call names.
-pub fn distances(call: &mut Call<'_>) -> refusal::Result<GraphInput> {
+pub fn distances(call: &mut Call<'_>) -> Checked<GraphInput> {
     Ok(match call.get(&GRAPH)? {
         StageOrName::Stage(stage) => GraphInput::Stage(call.stage(&GRAPH, stage)?),
         StageOrName::Relation(name) => {

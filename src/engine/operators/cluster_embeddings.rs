@@ -9,11 +9,8 @@ use super::ndde::{self, EPSILON, MAX_ITERATIONS};
 use super::partitions::PartitionedRuns;
 use super::tpdi;
 use super::transition_matrix::{self, KERNEL, KernelChoice, MODEL, SIGMA};
-use crate::engine::parameter::{ColumnName, DefaultValue, OrNull, Parameter};
 use crate::engine::peaks::PeakInputs;
-use crate::engine::plan::{Call, Function};
-use crate::engine::refusal::Result;
-use crate::engine::relation::{Field, Reads};
+use crate::engine::prelude::*;
 use crate::engine::values::GraphInput;
 
 pub static FUNCTION: Function = Function {
@@ -68,7 +65,7 @@ const PARTITION_BY: Parameter<OrNull<ColumnName>> = Parameter {
 };
 
 /// All rows are one: the nested form of the stages.
-fn whole(call: &mut Call<'_>, id: String, kernel: KernelChoice) -> Result<usize> {
+fn whole(call: &mut Call<'_>, id: String, kernel: KernelChoice) -> Checked<usize> {
     let graph = GraphInput::Stage(knn_graph::build(call, None)?);
     let transition = transition_matrix::build(call, graph, kernel, None)?;
     let density = ndde::build(call, transition)?;
@@ -78,7 +75,7 @@ fn whole(call: &mut Call<'_>, id: String, kernel: KernelChoice) -> Result<usize>
 }
 
 /// The rows of each partition on their own.
-fn partitioned(call: &mut Call<'_>, id: String, column: String, kernel: KernelChoice) -> Result<usize> {
+fn partitioned(call: &mut Call<'_>, id: String, column: String, kernel: KernelChoice) -> Checked<usize> {
     let column = call.named(PARTITION_BY.name, column)?;
     check_name(call, PARTITION_BY.name, &column, &[&id])?;
     let model = call.is_given(&MODEL).then_some("model");

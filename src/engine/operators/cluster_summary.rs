@@ -5,11 +5,7 @@ use super::suggest_splits::{CLUSTERS, StoredClusters};
 use crate::core::embeddings::Precision;
 use crate::core::error::PointProblem;
 use crate::core::summary::{Summary, summarize};
-use crate::engine::failure::{Result, failed};
-use crate::engine::operator::{Input, Operator, Run};
-use crate::engine::plan::Function;
-use crate::engine::relation::Reads;
-use crate::engine::table::{Column, List, Whose, bigint, double, id};
+use crate::engine::prelude::*;
 use crate::engine::values::PointRows;
 
 pub static FUNCTION: Function = Function {

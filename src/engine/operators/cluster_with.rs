@@ -4,15 +4,7 @@ use std::sync::Arc;
 
 use super::auto_parameters::{GRAPH, distances};
 use crate::core::methods::{self, DensityKernel, GraphMethod, Stop, cluster_graph, from_knn_graph};
-use crate::engine::failure::{Result, failed};
-use crate::engine::ids::Ids;
-use crate::engine::operator::{Operator, Run};
-use crate::engine::parameter::{
-    ABOVE_0, AT_LEAST_0, Choice, Count, DefaultValue, Described, Number, OrNull, Parameter, Takes,
-};
-use crate::engine::plan::{Call, Function};
-use crate::engine::refusal;
-use crate::engine::table::{Column, Rows, Whose, bigint, each, id};
+use crate::engine::prelude::*;
 use crate::engine::values::{Edges, GraphInput, WholeGraph};
 
 pub static FUNCTION: Function = Function {
@@ -86,7 +78,7 @@ const MAP_SIGMA: Parameter<OrNull<Number>> = Parameter {
 struct Known {
     name: &'static str,
     parameters: &'static [&'static dyn Described],
-    of: fn(&Arguments<'_, '_>) -> refusal::Result<GraphMethod>,
+    of: fn(&Arguments<'_, '_>) -> Checked<GraphMethod>,
 }
 
 const METHODS: [Known; 7] = [
@@ -147,12 +139,12 @@ struct Arguments<'a, 'b> {
 }
 
 impl Arguments<'_, '_> {
-    fn needed<T: Takes>(&self, parameter: &Parameter<OrNull<T>>) -> refusal::Result<T::Given> {
+    fn needed<T: Takes>(&self, parameter: &Parameter<OrNull<T>>) -> Checked<T::Given> {
         let (method, name) = (self.method, parameter.name);
         self.call.get(parameter)?.ok_or_else(|| self.call.error(format!("method '{method}' needs {name} := ...")))
     }
 
-    fn stop(&self) -> refusal::Result<Stop> {
+    fn stop(&self) -> Checked<Stop> {
         match (self.call.is_given(&THRESHOLD), self.call.is_given(&CLUSTERS)) {
             (true, false) => self.needed(&THRESHOLD).map(Stop::Threshold),
             (false, true) => self.needed(&CLUSTERS).map(Stop::Clusters),
@@ -165,7 +157,7 @@ impl Arguments<'_, '_> {
     }
 }
 
-fn method(call: &Call<'_>) -> refusal::Result<GraphMethod> {
+fn method(call: &Call<'_>) -> Checked<GraphMethod> {
     let Known { name, parameters, of } = call.get(&METHOD)?;
     let names: Vec<&str> = parameters.iter().map(|parameter| parameter.name()).collect();
     for parameter in &FUNCTION.parameters[2..] {

@@ -1,10 +1,7 @@
 //! `decision_graph(density, distance)`: density against delta, to see peaks in.
 
-use crate::engine::failure::Result;
-use crate::engine::operator::{Operator, Run};
 use crate::engine::peaks::{DENSITY, DISTANCE, PeakInputs};
-use crate::engine::plan::Function;
-use crate::engine::table::{Column, List, Whose, double, id};
+use crate::engine::prelude::*;
 
 pub static FUNCTION: Function = Function {
     name: "decision_graph",

@@ -7,15 +7,8 @@ use super::partitions::{Pairs, PartitionedPeaks};
 use crate::core::constraints::{Constraints, dpc_constrained};
 use crate::core::dpc::{self, Clustering};
 use crate::core::relabel::relabel;
-use crate::engine::failure::{Result, failed};
-use crate::engine::ids::Ids;
-use crate::engine::operator::{FromRows, Input, Operator, Run};
-use crate::engine::parameter::{DefaultValue, Number, OF_POINTS, OrAuto, OrNull, Parameter, RelationName};
 use crate::engine::peaks::{DENSITY, DISTANCE, PeakInputs};
-use crate::engine::plan::{Call, Function};
-use crate::engine::refusal;
-use crate::engine::relation::{Collected, Field, Null, Reads, Sorted};
-use crate::engine::table::{Column, Rows, Values, Whose, all, bigint, boolean, double, each, id};
+use crate::engine::prelude::*;
 use crate::engine::values::MADE_BY_DPC;
 
 pub static FUNCTION: Function = Function {
@@ -72,7 +65,7 @@ pub const CANNOT_LINK: Parameter<OrNull<RelationName>> = Parameter {
 const OTHER_COLUMNS: [&str; 5] = ["cluster_id", "parent_id", "delta", "density", "is_peak"];
 
 /// Refuse a name of a user's column that another column of the result has.
-pub fn check_name(call: &Call<'_>, parameter: &str, name: &str, others: &[&str]) -> refusal::Result<()> {
+pub fn check_name(call: &Call<'_>, parameter: &str, name: &str, others: &[&str]) -> Checked<()> {
     if OTHER_COLUMNS.iter().chain(others).any(|other| other.eq_ignore_ascii_case(name)) {
         let what = "is also another column of the result; rename it in a view";
         return Err(call.error(format!("{parameter} := '{name}' {what}")));
@@ -97,7 +90,7 @@ pub struct Given {
 
 impl Given {
     /// Those of a call; `id` is the column of the ids in `previous`.
-    pub fn of(call: &mut Call<'_>, id: &str) -> refusal::Result<Self> {
+    pub fn of(call: &mut Call<'_>, id: &str) -> Checked<Self> {
         let previous = call.get(&PREVIOUS)?;
         let (must_link, cannot_link) = (call.get(&MUST_LINK)?, call.get(&CANNOT_LINK)?);
         let cluster = Field::Integer { column: "cluster_id", null: Null::Skip };
@@ -121,7 +114,7 @@ pub fn build(
     given: Given,
     id: String,
     partition: Option<String>,
-) -> refusal::Result<usize> {
+) -> Checked<usize> {
     let tau = call.get(&TAU)?;
     Ok(call.add(DensityPeaks { peaks, tau, given, id, partition }).node)
 }

@@ -5,12 +5,7 @@ use super::knn_graph::{EMBEDDING, ID, SOURCE};
 use crate::core::embeddings::Precision;
 use crate::core::knn::Metric;
 use crate::core::methods::{self, Kmeans, kmeans};
-use crate::engine::failure::{Result, failed};
-use crate::engine::operator::{Input, Operator, Run};
-use crate::engine::parameter::{Choice, Count, DefaultValue, Parameter};
-use crate::engine::plan::Function;
-use crate::engine::relation::Reads;
-use crate::engine::table::Column;
+use crate::engine::prelude::*;
 use crate::engine::values::PointRows;
 
 pub static FUNCTION: Function = Function {

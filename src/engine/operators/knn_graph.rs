@@ -6,14 +6,8 @@ use crate::core::embeddings::Precision;
 use crate::core::error::Error;
 use crate::core::knn::{self, ABSENT, HnswOptions, KnnOptions, Method, Metric, Points};
 use crate::core::sparse;
-use crate::engine::failure::{Failure, Result, failed};
 use crate::engine::limits::{bytes_text, too_large};
-use crate::engine::operator::{Input, Operator, Run};
-use crate::engine::parameter::{Choice, ColumnName, Count, DefaultValue, OF_POINTS, OrNull, Parameter, RelationName};
-use crate::engine::plan::{Call, Function};
-use crate::engine::refusal;
-use crate::engine::relation::Reads;
-use crate::engine::table::{Column, Values, Whose, float, id, integer};
+use crate::engine::prelude::*;
 use crate::engine::values::{Graph, PointRows, PointSet};
 
 pub static FUNCTION: Function = Function {
@@ -122,7 +116,7 @@ pub struct GraphOptions {
 
 impl GraphOptions {
     /// Those of a call.
-    pub fn of(call: &Call<'_>) -> refusal::Result<Self> {
+    pub fn of(call: &Call<'_>) -> Checked<Self> {
         let (metric, precision) = (call.get(&METRIC)?, call.get(&PRECISION)?);
         let knn = KnnOptions {
             k: call.get(&K)?,
@@ -141,7 +135,7 @@ impl GraphOptions {
 }
 
 /// The graph of a call, of `queries` where their relation is named.
-pub fn build(call: &mut Call<'_>, queries: Option<String>) -> refusal::Result<Input<Graph>> {
+pub fn build(call: &mut Call<'_>, queries: Option<String>) -> Checked<Input<Graph>> {
     let source = call.get(&SOURCE)?;
     let (id, embedding) = (call.column(&ID)?, call.column(&EMBEDDING)?);
     let options = GraphOptions::of(call)?;

@@ -2,11 +2,7 @@
 
 use crate::core::knn::{self, Estimate, choice, estimates};
 use crate::engine::argument::Argument;
-use crate::engine::failure::Result;
-use crate::engine::operator::{Operator, Run};
-use crate::engine::parameter::{Count, DefaultValue, Parameter, Takes, Wrong};
-use crate::engine::plan::Function;
-use crate::engine::table::{Column, List, boolean, double, text};
+use crate::engine::prelude::*;
 
 pub static FUNCTION: Function = Function {
     name: "knn_methods",

@@ -1,12 +1,7 @@
 //! `ndde(transition, ...)`, stage 3.
 
 use crate::core::ndde::{self, NddeOptions};
-use crate::engine::failure::Result;
-use crate::engine::operator::{Input, Operator, Run};
-use crate::engine::parameter::{ABOVE_0, Count, DefaultValue, Number, Parameter, StageOrRelation};
-use crate::engine::plan::{Call, Function};
-use crate::engine::refusal;
-use crate::engine::table::Column;
+use crate::engine::prelude::*;
 use crate::engine::values::{Densities, Edges, MADE_BY_TRANSITION_MATRIX, PROBABILITY};
 
 pub static FUNCTION: Function = Function {
@@ -42,17 +37,17 @@ pub const MAX_ITERATIONS: Parameter<Count> = Parameter {
 };
 
 /// The transition matrix that a call names.
-pub fn transition(call: &mut Call<'_>) -> refusal::Result<Input<Edges>> {
+pub fn transition(call: &mut Call<'_>) -> Checked<Input<Edges>> {
     call.stage_or_relation(&TRANSITION, Edges::reads(PROBABILITY, MADE_BY_TRANSITION_MATRIX))
 }
 
 /// How far a call lets the density spread.
-pub fn options(call: &Call<'_>) -> refusal::Result<NddeOptions> {
+pub fn options(call: &Call<'_>) -> Checked<NddeOptions> {
     Ok(NddeOptions { epsilon: call.get(&EPSILON)?, max_iterations: call.get(&MAX_ITERATIONS)? })
 }
 
 /// The density of a call along a transition matrix.
-pub fn build(call: &mut Call<'_>, transition: Input<Edges>) -> refusal::Result<Input<Densities>> {
+pub fn build(call: &mut Call<'_>, transition: Input<Edges>) -> Checked<Input<Densities>> {
     let options = options(call)?;
     Ok(call.add(Density { transition, options }))
 }

@@ -10,12 +10,9 @@ use crate::core::ndde::NddeOptions;
 use crate::core::partitions::densities_and_distances;
 use crate::core::pipeline::ClusterOptions;
 use crate::core::similarity::Kernel;
-use crate::engine::failure::{Failure, Result, failed};
-use crate::engine::ids::Ids;
-use crate::engine::operator::{FromRows, Input, Operator, Run};
 use crate::engine::peaks::Peaks;
-use crate::engine::relation::{Collected, Keys, Reads, Sorted};
-use crate::engine::table::{Column, Rows};
+use crate::engine::prelude::*;
+use crate::engine::relation::Keys;
 use crate::engine::values::{Edges, PointRows};
 
 /// The first four stages over each partition.

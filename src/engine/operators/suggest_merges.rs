@@ -3,11 +3,8 @@
 use super::suggest_splits::{CLUSTERS, CLUSTERS_ID, StoredClusters};
 use crate::core::error::PointProblem;
 use crate::core::suggest::{self, Merge};
-use crate::engine::failure::Result;
-use crate::engine::operator::{Input, Operator, Run};
 use crate::engine::peaks::{DENSITY, DISTANCE, PeakInputs};
-use crate::engine::plan::Function;
-use crate::engine::table::{Column, List, Whose, bigint, double, id};
+use crate::engine::prelude::*;
 
 pub static FUNCTION: Function = Function {
     name: "suggest_merges",

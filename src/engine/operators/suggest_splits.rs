@@ -5,13 +5,7 @@ use std::sync::Arc;
 
 use crate::core::error::{Error, PointProblem};
 use crate::core::suggest::{self, Split};
-use crate::engine::failure::{Failure, Result, failed};
-use crate::engine::ids::Ids;
-use crate::engine::operator::{FromRows, Input, Operator, Run};
-use crate::engine::parameter::{ColumnName, Count, DefaultValue, OF_POINTS, Parameter, RelationName};
-use crate::engine::plan::Function;
-use crate::engine::relation::{Collected, Field, Null, Reads, Sorted};
-use crate::engine::table::{Column, List, Whose, bigint, double, id};
+use crate::engine::prelude::*;
 use crate::engine::values::MADE_BY_DPC;
 
 pub static FUNCTION: Function = Function {

@@ -1,12 +1,8 @@
 //! `tau_sweep(density, distance, ...)`: what each threshold would give.
 
 use crate::core::sweep::{Scores, TauRow, sweep};
-use crate::engine::failure::Result;
-use crate::engine::operator::{Input, Operator, Run};
-use crate::engine::parameter::{ColumnName, DefaultValue, Number, Numbers, OF_POINTS, OrNull, Parameter, RelationName};
 use crate::engine::peaks::{DENSITY, DISTANCE, PeakInputs};
-use crate::engine::plan::Function;
-use crate::engine::table::{Column, List, bigint, double};
+use crate::engine::prelude::*;
 use crate::engine::values::Labels;
 
 pub static FUNCTION: Function = Function {

@@ -1,11 +1,8 @@
 //! `tpdi(transition)`, stage 4.
 
 use super::ndde::{TRANSITION, transition};
-use crate::engine::failure::Result;
-use crate::engine::operator::{Input, Operator, Run};
 use crate::engine::peaks::Distances;
-use crate::engine::plan::{Call, Function};
-use crate::engine::table::Column;
+use crate::engine::prelude::*;
 use crate::engine::values::Edges;
 
 pub static FUNCTION: Function = Function {

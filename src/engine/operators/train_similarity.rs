@@ -3,14 +3,8 @@
 use super::knn_graph::{EMBEDDING, ID, SOURCE};
 use crate::core::embeddings::Precision;
 use crate::core::knn::{KnnOptions, Method, Metric, Points};
-use crate::engine::failure::{Result, failed};
 use crate::engine::host::{Host, NewFile};
-use crate::engine::operator::{Input, Operator, Run};
-use crate::engine::parameter::{ABOVE_0, Choice, ColumnName, Count, DefaultValue, Flag, Number, Parameter, Path};
-use crate::engine::plan::Function;
-use crate::engine::refusal;
-use crate::engine::relation::Reads;
-use crate::engine::table::{Column, Rows, Values, boolean, double, each, integer, some, text};
+use crate::engine::prelude::*;
 use crate::engine::values::{Labels, PointRows};
 use crate::model::train::{self, Encoder, TrainOptions, Training, train};
 
@@ -185,11 +179,11 @@ impl Operator for TrainSimilarity {
         ]
     }
 
-    fn check(&self, host: &dyn Host) -> refusal::Result<()> {
+    fn check(&self, host: &dyn Host) -> Checked<()> {
         host.check_writable(&self.file())
     }
 
-    fn store(&self, output: &Trained, host: &dyn Host) -> refusal::Result<()> {
+    fn store(&self, output: &Trained, host: &dyn Host) -> Checked<()> {
         host.write(&self.file(), &output.file)
     }
 

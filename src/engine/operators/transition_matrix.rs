@@ -10,18 +10,9 @@ use crate::core::knn::{Metric, Points};
 use crate::core::row::Row;
 use crate::core::similarity::{self, Kernel};
 use crate::core::transition;
-use crate::engine::failure::{Failure, Result, failed};
-use crate::engine::ids::Ids;
 use crate::engine::models::{ModelFile, message};
-use crate::engine::operator::{GRAPH_BEFORE_MODEL, Input, Operator, Run};
-use crate::engine::parameter::{
-    Choice, DefaultValue, Number, OF_POINTS, OrAuto, OrNull, Parameter, Path, RelationName, StageOrName,
-    StageOrRelation,
-};
-use crate::engine::plan::{Call, Function};
-use crate::engine::refusal;
-use crate::engine::relation::{Field, Reads};
-use crate::engine::table::Column;
+use crate::engine::operator::GRAPH_BEFORE_MODEL;
+use crate::engine::prelude::*;
 use crate::engine::values::{Edges, GraphInput, MADE_BY_KNN_GRAPH, PointRows, PointSet, WholeGraph, edge_columns};
 use crate::model::Neighborhoods;
 
@@ -104,7 +95,7 @@ pub struct KernelChoice {
 
 impl KernelChoice {
     /// That of a call.
-    pub fn of(call: &Call<'_>) -> refusal::Result<Self> {
+    pub fn of(call: &Call<'_>) -> Checked<Self> {
         let (name, sigma) = (call.get(&KERNEL)?, call.get(&SIGMA)?);
         let kernel = match name {
             KernelName::Linear => Some(Kernel::Linear),
@@ -120,7 +111,7 @@ pub fn build(
     graph: GraphInput,
     kernel: KernelChoice,
     source: Option<String>,
-) -> refusal::Result<Input<Edges>> {
+) -> Checked<Input<Edges>> {
     let Some(path) = call.get(&MODEL)? else {
         if source.is_some() {
             return Err(call.error("source is for a model alone; leave it out, or set model := '...'"));
