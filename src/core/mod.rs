@@ -13,6 +13,7 @@ pub mod monitor;
 pub mod ndde;
 pub mod partitions;
 pub mod pipeline;
+pub(crate) mod random;
 pub mod relabel;
 pub mod row;
 pub mod scores;

@@ -1,6 +1,6 @@
 //! A possible neighbor.
 
-use super::Search;
+use super::search::Search;
 
 /// Rows that are asked for ahead of their exact distances.
 const AHEAD: usize = 4;

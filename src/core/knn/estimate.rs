@@ -1,7 +1,10 @@
-//! What a graph takes, as measured, and by that the choice of the method.
+//! What a graph takes, in time as measured and in memory, and by that the choice of the method.
 
-use super::Method;
 use super::descent::LARGEST_DIM;
+use super::graph::KnnGraph;
+use super::options::{KnnOptions, Method};
+use super::{descent, exact, hnsw};
+use crate::core::embeddings::Precision;
 
 /// An approximate method has to be so many times as fast as the exact one to be chosen.
 const WORTH: f64 = 5.0;
@@ -52,4 +55,28 @@ pub fn choice(n: usize, dim: usize, k: usize) -> Method {
     let takes = dim <= LARGEST_DIM;
     let worth = exact.seconds > WORTH * descent.seconds && descent.mass >= ENOUGH;
     if takes && worth { descent.method } else { exact.method }
+}
+
+impl KnnOptions {
+    /// Bytes that the search in `base` rows of `dim` dimensions, for as many `queries` or for all of
+    /// the rows, needs beside the embeddings, at its peak.
+    pub fn memory(&self, precision: Precision, base: usize, queries: Option<usize>, dim: usize) -> u64 {
+        let k = self.k.min(base);
+        let rows = queries.unwrap_or(base);
+        KnnGraph::memory(rows, k)
+            + match self.resolved(base, queries.is_some(), dim) {
+                Method::Hnsw => hnsw::memory(&self.hnsw, precision, base, dim),
+                Method::NnDescent => descent::memory(base, k, dim),
+                _ => exact::memory(rows, k),
+            }
+    }
+
+    /// The method, which is not [`Method::Auto`] any more.
+    pub(super) fn resolved(&self, base: usize, queries: bool, dim: usize) -> Method {
+        match self.method {
+            Method::Auto if queries => Method::Exact,
+            Method::Auto => choice(base, dim, self.k),
+            method => method,
+        }
+    }
 }

@@ -16,8 +16,10 @@ use std::sync::Mutex;
 use rayon::prelude::*;
 
 use super::candidate::{Candidate, sort_exact, write};
-use super::products::{ANY, Instructions, Multiplier, NONE, RUN, Scale, Wanted};
-use super::{KnnGraph, Search};
+use super::graph::KnnGraph;
+use super::instructions::Instructions;
+use super::products::{ANY, Multiplier, NONE, RUN, Scale, Wanted};
+use super::search::Search;
 use crate::core::error::Result;
 use crate::core::monitor::Monitor;
 

@@ -5,37 +5,14 @@ use usearch::ffi::Matches;
 use usearch::{Index, IndexOptions, MetricKind, ScalarKind};
 
 use super::candidate::{Candidate, sort_exact, write};
-use super::{KnnGraph, Metric, Search};
+use super::graph::KnnGraph;
+use super::options::HnswOptions;
+use super::points::Metric;
+use super::search::Search;
 use crate::core::embeddings::Precision;
 use crate::core::error::{Error, Result};
 use crate::core::monitor::Monitor;
 use crate::core::row::Row;
-
-/// [`HnswOptions::connectivity`] unless another is asked for: usearch's own, as the two below.
-pub const CONNECTIVITY: usize = 16;
-
-/// [`HnswOptions::expansion_add`] unless another is asked for.
-pub const EXPANSION_ADD: usize = 128;
-
-/// [`HnswOptions::expansion_search`] unless another is asked for.
-pub const EXPANSION_SEARCH: usize = 64;
-
-/// The parameters of the index, under usearch's names. The defaults are usearch's.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct HnswOptions {
-    /// Neighbors of a node in the index, at least 2.
-    pub connectivity: usize,
-    /// Candidates looked at while a point is added, at least 1.
-    pub expansion_add: usize,
-    /// Candidates looked at in a search, at least 1; never fewer than are asked for.
-    pub expansion_search: usize,
-}
-
-impl Default for HnswOptions {
-    fn default() -> Self {
-        Self { connectivity: CONNECTIVITY, expansion_add: EXPANSION_ADD, expansion_search: EXPANSION_SEARCH }
-    }
-}
 
 /// Points that are added one by one.
 const ALONE: usize = 1000;
@@ -46,11 +23,6 @@ const UNIT: usize = 16;
 /// Bytes of the index: the vectors, and the links of the base level and of those above it.
 pub(super) fn memory(options: &HnswOptions, precision: Precision, base: usize, dim: usize) -> u64 {
     base as u64 * ((dim * precision.value_bytes() + 12 * options.connectivity) as u64 + 64)
-}
-
-/// Whether usearch has the metric in this precision.
-pub(super) fn has(metric: Metric, precision: Precision) -> bool {
-    precision != Precision::I8 || metric == Metric::Cosine
 }
 
 /// The index, and what it takes to give it rows.

@@ -1,5 +1,6 @@
 use super::products::{Codes, Panel, Scale};
 use super::*;
+use crate::core::embeddings::Precision;
 use crate::core::embeddings::{EmbeddingRows, Embeddings};
 use crate::core::error::PointProblem;
 use crate::core::row::Row;

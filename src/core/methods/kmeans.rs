@@ -7,6 +7,7 @@ use crate::core::embeddings::Embeddings;
 use crate::core::error::{Error, Result};
 use crate::core::knn::{self, KnnOptions, Metric, Points};
 use crate::core::monitor::Monitor;
+use crate::core::random::unit;
 use crate::core::sparse::{ROWS, starts_of};
 
 /// [`Kmeans::max_iterations`] unless another number is asked for.
@@ -79,7 +80,7 @@ fn features(points: &Points, row: usize, features: &mut Vec<f32>) {
 fn first_centers(points: &Points, clusters: usize, monitor: &Monitor) -> Result<Vec<f32>> {
     let (mut centers, mut center) = (Vec::with_capacity(clusters * points.dim()), Vec::new());
     let mut distances = vec![f32::INFINITY; points.len()];
-    let mut chosen = (draw(0) * points.len() as f64) as usize;
+    let mut chosen = (unit(0) * points.len() as f64) as usize;
     for number in 1..=clusters {
         features(points, chosen, &mut center);
         centers.extend_from_slice(&center);
@@ -94,7 +95,7 @@ fn first_centers(points: &Points, clusters: usize, monitor: &Monitor) -> Result<
                 }))
             })
             .collect::<Result<_>>()?;
-        let mut left = draw(number as u64) * sums.iter().sum::<f64>();
+        let mut left = unit(number as u64) * sums.iter().sum::<f64>();
         let part = sums.iter().position(|&sum| {
             left -= sum;
             left < 0.0
@@ -111,14 +112,6 @@ fn first_centers(points: &Points, clusters: usize, monitor: &Monitor) -> Result<
             .unwrap_or(rows.end - 1);
     }
     Ok(centers)
-}
-
-/// A number from 0 to below 1, the same in every run (splitmix64).
-fn draw(at: u64) -> f64 {
-    let mut bits = (at + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    bits = (bits ^ bits >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    bits = (bits ^ bits >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-    ((bits ^ bits >> 31) >> 11) as f64 / (1u64 << 53) as f64
 }
 
 /// The mean of each cluster's points; a cluster without any takes a point that is far from its own

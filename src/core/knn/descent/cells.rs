@@ -1,20 +1,25 @@
-//! Overlapping cells of points, and groups that do not overlap.
+//! Overlapping cells of points.
 
 use std::ops::Range;
 
-use super::super::{KnnGraph, Search, exact};
+use super::super::exact;
+use super::super::graph::KnnGraph;
+use super::super::search::Search;
 use crate::core::error::Result;
 use crate::core::monitor::Monitor;
 use crate::core::sparse::starts_of;
 
-/// Points for each pivot.
+/// Points for each pivot. The pivots are compared with all points, n / CELL times n, and the points of a
+/// cell with each other, n / 2 times CELL times [`CELLS`] squared: a small cell makes the first dear, a large one
+/// the second.
 const CELL: usize = 1000;
 
-/// Cells that a point belongs to.
-pub(super) const CELLS: usize = 4;
+/// Cells that a point belongs to. Two near points are in one of them together the more often the more there
+/// are, and their pairs grow in proportion.
+pub const CELLS: usize = 4;
 
 /// For each pivot the points that have it among their nearest [`CELLS`].
-pub(super) struct Cells {
+pub struct Cells {
     starts: Vec<usize>,
     points: Vec<u32>,
     /// The cell of each point's nearest pivot.
@@ -47,23 +52,7 @@ impl Cells {
     }
 
     /// The points of each cell, of so many at most.
-    pub fn meetings(&self, largest: usize) -> Vec<&[u32]> {
+    pub fn parts(&self, largest: usize) -> Vec<&[u32]> {
         self.starts.windows(2).flat_map(|ends| self.points[ends[0]..ends[1]].chunks(largest)).collect()
-    }
-}
-
-/// Groups of points.
-pub(super) struct Groups {
-    /// The group of each point.
-    pub of: Vec<u32>,
-    /// The points, group by group.
-    pub order: Vec<u32>,
-}
-
-impl Groups {
-    /// The points of each group, of so many at most.
-    pub fn meetings(&self, largest: usize) -> Vec<&[u32]> {
-        let groups = self.order.chunk_by(|&a, &b| self.of[a as usize] == self.of[b as usize]);
-        groups.flat_map(|group| group.chunks(largest)).collect()
     }
 }

@@ -1,100 +1,117 @@
 //! Approximate neighbors by NN-descent (Dong, Moses and Li, WWW 2011): a neighbor of a neighbor is
 //! likely to be a neighbor.
 //!
-//! Every point begins with the best of a few overlapping cells, each of the points that are nearest
-//! to one pivot, and of its group, of points that have each other near the top. Then, in each round,
-//! every point introduces those that it knows, and some of those that know it, to each other. Only
-//! pairs with a newcomer need to be looked at.
+//! In the terms of the paper: every point has a list of neighbors, B, each flagged new or old, and an
+//! iteration makes the local join of every point: of its neighbors and its reverse neighbors, each new one
+//! with each other. What is different here:
 //!
-//! All of these are meetings: the products of the pairs of some points in 8 bits, see [`Codes`]. The
-//! exact distances only order what is left at the end. What the meetings of a batch find is sorted by
-//! the point that it is for before that point takes it, so that memory is written in order, and the
-//! graph does not depend on the threads.
+//! - The lists do not begin at random, but with the best of a few overlapping [cells], each of the points
+//!   that are nearest to one pivot, and of a point's [group](groups), of points that have each other near
+//!   the top.
+//! - Of reverse neighbors a [sample](reverse) of about one number is taken; of the others all.
+//! - A join is made of products in 8 bits, see [`Codes`]. The exact distances only order what is left at
+//!   the end.
+//! - The updates of a batch of joins are [sorted](updates) by the point that they are for before its list
+//!   takes them, so that memory is written in order, and the graph does not depend on the threads.
 
 mod cells;
+mod groups;
+mod join;
 mod lists;
-mod meeting;
+mod neighbor;
+mod reverse;
+mod updates;
 
 use rayon::prelude::*;
 
 use super::candidate::{Candidate, sort_exact, write};
+use super::exact;
+use super::graph::KnnGraph;
 use super::products::{Codes, Scale};
-use super::{KnnGraph, Search, exact};
+use super::search::Search;
 use crate::core::error::Result;
 use crate::core::monitor::{Monitor, Phase};
 use cells::{CELLS, Cells};
-use lists::{Admirers, Find, Finds, Lists, SAMPLE, SPARE};
-use meeting::Meeting;
+use groups::Groups;
+use join::Join;
+use lists::{NeighborLists, SPARE};
+use reverse::{ReverseNeighbors, SAMPLE};
+use updates::{Update, Updates};
 
 /// Dimensions at most.
 pub(super) const LARGEST_DIM: usize = Codes::LARGEST_DIM;
 
-/// Points of a meeting of all pairs, at most.
+/// Points whose pairs are all joined, at most: a cell or group of more is cut, since its pairs grow with
+/// their square.
 const LARGEST: usize = 16_000;
 
-/// Cells in a batch, for each thread.
+/// Cells in a batch, for each thread: enough that threads end together, few enough that their updates take
+/// less memory than those of an iteration.
 const CELLS_AT_ONCE: usize = 8;
 
-/// Points in a batch of introductions, and of those that one thread makes one after another.
+/// Points in a batch of local joins, and of those that one thread makes one after another. The larger the
+/// batch, the longer a point's limit is that of before the batch, and the more useless updates are made and
+/// kept; the smaller, the more often all lists are passed through.
 const BATCH: usize = 1 << 13;
 const UNIT: usize = 64;
 
-/// Finds of a point's introductions, about.
-const FINDS: usize = 1000;
+/// Updates by a point's local join, about, to estimate memory by.
+const UPDATES: usize = 1000;
 
-/// Rounds at most.
-const ROUNDS: usize = 4;
+/// Iterations at most. In later ones little is new, and the graph is only approximate anyway.
+const ITERATIONS: usize = 4;
 
-/// A round after which fewer of all that are known are newcomers is the last.
-const NEWS: f64 = 0.01;
+/// The precision parameter delta of the paper: an iteration after which fewer of all neighbors than this
+/// share are new is the last. (The paper counts updates, and proposes 0.001.)
+const DELTA: f64 = 0.01;
 
 /// Rows that are written at a time.
 const ROWS: usize = 64;
 
-/// Peak bytes: of the search for the cells, or of a round.
+/// Peak bytes: of the search for the cells, or of an iteration.
 pub(super) fn memory(n: usize, k: usize, dim: usize) -> u64 {
     let cells = exact::memory(n, CELLS) + (n * CELLS * 16) as u64;
     let lists = n * ((k + SPARE) * 8 + (SAMPLE + CELLS) * 4 + 40);
-    let finds = n.min(BATCH) * FINDS * size_of::<Find>();
-    (n * Codes::row_bytes(dim)) as u64 + cells.max((lists + finds) as u64)
+    let updates = n.min(BATCH) * UPDATES * size_of::<Update>();
+    (n * Codes::row_bytes(dim)) as u64 + cells.max((lists + updates) as u64)
 }
 
 pub(super) fn search(search: &Search, graph: &mut KnnGraph, monitor: &Monitor) -> Result<()> {
     let (n, k) = (search.base.len(), graph.k);
     let codes = Codes::new(search, &Scale::new(search), monitor)?;
     let cells = Cells::new(search, 0.0..0.1, monitor)?;
-    let mut lists = Lists::new(n, k);
-    let all_pairs = |meeting: &mut Meeting, lists: &Lists, points: &[u32], finds: &mut Finds| {
-        meeting.all_pairs(&codes, lists, points, finds, monitor)
+    let mut lists = NeighborLists::new(n, k);
+    let all_pairs = |join: &mut Join, lists: &NeighborLists, points: &[u32], updates: &mut Updates| {
+        join.all_pairs(&codes, lists, points, updates, monitor)
     };
-    let meetings = cells.meetings(LARGEST);
-    let phase = monitor.phase(0.1..0.35, meetings.len());
-    for meetings in meetings.chunks(CELLS_AT_ONCE * rayon::current_num_threads()) {
-        let finds = meet(&lists, meetings, &phase, &all_pairs)?;
-        lists.take(&finds, monitor)?;
+    let parts = cells.parts(LARGEST);
+    let phase = monitor.phase(0.1..0.35, parts.len());
+    for parts in parts.chunks(CELLS_AT_ONCE * rayon::current_num_threads()) {
+        let updates = join(&lists, parts, &phase, &all_pairs)?;
+        lists.update(&updates, monitor)?;
     }
-    let groups = lists.groups(&cells, monitor)?;
-    let meetings = groups.meetings(LARGEST);
-    let phase = monitor.phase(0.35..0.4, meetings.len());
-    for meetings in meetings.chunks(BATCH) {
-        let finds = meet(&lists, meetings, &phase, &all_pairs)?;
-        lists.take(&finds, monitor)?;
+    let groups = Groups::new(&lists, &cells, monitor)?;
+    let parts = groups.parts(LARGEST);
+    let phase = monitor.phase(0.35..0.4, parts.len());
+    for parts in parts.chunks(BATCH) {
+        let updates = join(&lists, parts, &phase, &all_pairs)?;
+        lists.update(&updates, monitor)?;
     }
 
     let units: Vec<&[u32]> = groups.order.chunks(UNIT).collect();
-    for round in 0..ROUNDS {
-        let share = |round: usize| 0.4 + 0.5 * round as f64 / ROUNDS as f64;
-        let phase = monitor.phase(share(round)..share(round + 1), units.len());
-        let admirers = Admirers::new(&lists, round, monitor)?;
-        let introduce = |meeting: &mut Meeting, lists: &Lists, points: &[u32], finds: &mut Finds| {
-            meeting.introduce(&codes, lists, &admirers, points, &groups.of, finds, monitor)
+    for iteration in 0..ITERATIONS {
+        let share = |iteration: usize| 0.4 + 0.5 * iteration as f64 / ITERATIONS as f64;
+        let phase = monitor.phase(share(iteration)..share(iteration + 1), units.len());
+        let reverse = ReverseNeighbors::new(&lists, iteration, monitor)?;
+        let local = |join: &mut Join, lists: &NeighborLists, centers: &[u32], updates: &mut Updates| {
+            join.local(&codes, lists, &reverse, centers, &groups.of, updates, monitor)
         };
         for units in units.chunks(BATCH / UNIT) {
-            let finds = meet(&lists, units, &phase, &introduce)?;
-            lists.introduced(units);
-            lists.take(&finds, monitor)?;
+            let updates = join(&lists, units, &phase, &local)?;
+            lists.make_old(units);
+            lists.update(&updates, monitor)?;
         }
-        if (lists.newcomers() as f64) < NEWS * (n * k) as f64 {
+        if (lists.new_neighbors() as f64) < DELTA * (n * k) as f64 {
             break;
         }
     }
@@ -107,7 +124,7 @@ pub(super) fn search(search: &Search, graph: &mut KnnGraph, monitor: &Monitor) -
         for place in 0..neighbors.len() / k {
             let row = (unit * ROWS + place) as u32;
             candidates.clear();
-            candidates.extend(lists.of(row).iter().map(|known| Candidate::new(0.0, known.point())));
+            candidates.extend(lists.of(row).iter().map(|neighbor| Candidate::new(0.0, neighbor.point())));
             sort_exact(candidates, row, search);
             candidates.truncate(k);
             write(candidates, &mut neighbors[place * k..][..k], &mut distances[place * k..][..k]);
@@ -116,22 +133,22 @@ pub(super) fn search(search: &Search, graph: &mut KnnGraph, monitor: &Monitor) -
     })
 }
 
-/// What the meetings find; each step of the phase is one of them.
-fn meet(
-    lists: &Lists,
-    meetings: &[&[u32]],
+/// What the joins of these points find; each step of the phase is one of them.
+fn join(
+    lists: &NeighborLists,
+    joins: &[&[u32]],
     phase: &Phase,
-    action: &(impl Fn(&mut Meeting, &Lists, &[u32], &mut Finds) -> Result<()> + Sync),
-) -> Result<Vec<Finds>> {
+    action: &(impl Fn(&mut Join, &NeighborLists, &[u32], &mut Updates) -> Result<()> + Sync),
+) -> Result<Vec<Updates>> {
     // More parts than threads, so that all of these end at about the same time.
-    let part = meetings.len().div_ceil(4 * rayon::current_num_threads()).max(1);
-    let parts = meetings.par_chunks(part).map_init(Meeting::default, |meeting, meetings| {
-        let mut finds = lists.no_finds();
-        for points in meetings {
+    let part = joins.len().div_ceil(4 * rayon::current_num_threads()).max(1);
+    let parts = joins.par_chunks(part).map_init(Join::default, |join, joins| {
+        let mut updates = Updates::none(lists.len());
+        for points in joins {
             phase.step()?;
-            action(meeting, lists, points, &mut finds)?;
+            action(join, lists, points, &mut updates)?;
         }
-        Ok(finds)
+        Ok(updates)
     });
     parts.collect()
 }

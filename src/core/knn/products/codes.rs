@@ -2,10 +2,12 @@
 
 use rayon::prelude::*;
 
-use super::{Instructions, Scale};
+use super::super::instructions::Instructions;
+use super::super::points::Metric;
+use super::super::search::Search;
+use super::scale::Scale;
 use crate::core::error::Result;
-use crate::core::kernels::{coarsen, dot_i8};
-use crate::core::knn::{Metric, Search};
+use crate::core::kernels::coarsen;
 use crate::core::monitor::Monitor;
 
 /// Points are filled up with zeros to whole lines of so many dimensions.
@@ -18,11 +20,11 @@ pub(super) type Lines = [[i8; LINE]];
 /// two are, for one point and all others; it orders them as their distances do, but for the rounding.
 pub(in crate::core::knn) struct Codes {
     /// Lines of a point.
-    width: usize,
-    lines: Vec<[i8; LINE]>,
+    pub(super) width: usize,
+    pub(super) lines: Vec<[i8; LINE]>,
     /// What the score of a pair loses for the other point, see [`Codes::score`]; 0 but for `l2sq`.
-    offsets: Vec<i32>,
-    instructions: Instructions,
+    pub(super) offsets: Vec<i32>,
+    pub(super) instructions: Instructions,
 }
 
 /// A pair that one of the two wants: their places in the rows and in the columns, and the sum of products.
@@ -89,7 +91,7 @@ impl Codes {
         Ok(Self { width, lines, offsets, instructions: search.instructions })
     }
 
-    fn lines(&self, point: u32) -> &Lines {
+    pub(super) fn lines(&self, point: u32) -> &Lines {
         &self.lines[point as usize * self.width..][..self.width]
     }
 
@@ -97,28 +99,5 @@ impl Codes {
     #[inline(always)]
     pub fn score(&self, sum: i32, other: u32) -> i32 {
         sum - self.offsets[other as usize]
-    }
-
-    /// Append the pairs of a panel's points and of others whose score reaches the limit of either.
-    pub fn hits(&self, panel: &Panel, columns: &[u32], limits: &[i32], hits: &mut Vec<Hit>) {
-        match self.instructions {
-            #[cfg(target_arch = "x86_64")]
-            Instructions::Avx512Vnni => {
-                // SAFETY: the instructions are those that the processor has.
-                unsafe { super::x86::hits(panel, self.width, &self.lines, &self.offsets, columns, limits, hits) }
-            }
-            _ => {
-                for (at, (&column, &limit)) in columns.iter().zip(limits).enumerate() {
-                    let offset = self.offsets[column as usize];
-                    for row in 0..panel.rows {
-                        let lines = &panel.lines[row * self.width..][..self.width];
-                        let sum = dot_i8(lines.as_flattened(), self.lines(column).as_flattened()) as i32;
-                        if sum - offset >= panel.limits[row] || sum - panel.offsets[row] >= limit {
-                            hits.push(Hit { row: row as u32, column: at as u32, sum });
-                        }
-                    }
-                }
-            }
-        }
     }
 }

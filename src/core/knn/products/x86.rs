@@ -4,7 +4,8 @@ use std::arch::x86_64::*;
 use std::mem::{transmute, transmute_copy};
 
 use super::codes::{Hit, Lines, Panel};
-use super::tiles::{Limits, Pair, Product, Quad};
+use super::kernel::{Limits, Product};
+use super::packed::{Pair, Quad};
 use crate::core::kernels::prefetch;
 
 /// Columns that are asked for ahead of their products.
@@ -105,7 +106,7 @@ fn vectors_of_16<T>(values: &[T; 32]) -> [__m512i; 2] {
     unsafe { transmute_copy(values) }
 }
 
-/// The hits of a panel and of points of `width` lines each, see [`super::Codes::hits`].
+/// The hits of a panel and of points of `width` lines each, see [`Codes::hits`](super::codes::Codes::hits).
 #[target_feature(enable = "avx512f,avx512vnni")]
 pub fn hits(
     panel: &Panel,

@@ -1,39 +1,46 @@
-//! Where points meet: what one thread needs for it.
+//! Joins: all pairs of some points, each offered to both; and what one thread needs for it.
 
 use super::super::products::{Codes, Hit, Panel};
-use super::lists::{Admirers, Finds, Known, Lists, mix};
+use super::lists::NeighborLists;
+use super::neighbor::Neighbor;
+use super::reverse::ReverseNeighbors;
+use super::updates::Updates;
 use crate::core::error::Result;
 use crate::core::monitor::Monitor;
+use crate::core::random::mix;
 
 /// Points that are multiplied with a few others at once: so many stay in the second-level cache.
 const TILE: usize = 2048;
 
-/// Places for those that a point finds in a meeting, beyond those in its list.
+/// Places for those that a point finds in a join, beyond those in its list: the more, the seldomer they are
+/// sorted out, and the less of them stays in the cache.
 const ROOM: usize = 48;
 
-/// Pairs that a thread remembers: those who meet here often meet at the next point too.
+/// Pairs that a thread remembers: those joined here are often joined at the next point too. As many as
+/// stay in the second-level cache, at 8 bytes each.
 const RECENT: usize = 1 << 15;
 
+/// The memory of one thread's joins.
 #[derive(Default)]
-pub(super) struct Meeting {
+pub struct Join {
     panel: Panel,
     hits: Vec<Hit>,
     best: Best,
     entries: Vec<u32>,
-    /// The points of an introduction, newcomers first, and their limits.
+    /// The points of a local join, new ones first, and their limits.
     points: Vec<u32>,
     limits: Vec<i32>,
     recent: Vec<u64>,
 }
 
-impl Meeting {
-    /// All of the points meet.
+impl Join {
+    /// All pairs of the points.
     pub fn all_pairs(
         &mut self,
         codes: &Codes,
-        lists: &Lists,
+        lists: &NeighborLists,
         points: &[u32],
-        finds: &mut Finds,
+        updates: &mut Updates,
         monitor: &Monitor,
     ) -> Result<()> {
         let Self { panel, hits, best, .. } = self;
@@ -50,38 +57,38 @@ impl Meeting {
                     let (row, column) = (row + hit.row as usize, columns.start + hit.column as usize);
                     if column > row {
                         let (a, b) = (points[row], points[column]);
-                        best.push(row, Known::newcomer(b, codes.score(hit.sum, b)));
-                        best.push(column, Known::newcomer(a, codes.score(hit.sum, a)));
+                        best.push(row, Neighbor::new(b, codes.score(hit.sum, b)));
+                        best.push(column, Neighbor::new(a, codes.score(hit.sum, a)));
                     }
                 }
             }
         }
         for (at, &point) in points.iter().enumerate() {
-            best.of(at).for_each(|known| finds.push(point, known));
+            best.of(at).for_each(|neighbor| updates.push(point, neighbor));
         }
         Ok(())
     }
 
-    /// Each of the points introduces the newcomers among those that it knows, and among those that know
-    /// it, to each other and to the rest. Those of a group have met.
+    /// The local join of each of the points: of the new ones among its neighbors and reverse neighbors
+    /// with each other and with the old ones. Those of a group have been joined already.
     #[allow(clippy::too_many_arguments)]
-    pub fn introduce(
+    pub fn local(
         &mut self,
         codes: &Codes,
-        lists: &Lists,
-        admirers: &Admirers,
-        introducers: &[u32],
+        lists: &NeighborLists,
+        reverse: &ReverseNeighbors,
+        centers: &[u32],
         group_of: &[u32],
-        finds: &mut Finds,
+        updates: &mut Updates,
         monitor: &Monitor,
     ) -> Result<()> {
         self.recent.resize(RECENT, 0);
-        for &introducer in introducers {
+        for &center in centers {
             monitor.check()?;
-            let newcomers = self.gather(lists, admirers, introducer);
+            let new = self.gather(lists, reverse, center);
             let Self { panel, hits, points, limits, recent, .. } = self;
-            for row in (0..newcomers).step_by(Codes::ROWS) {
-                let rows = row..(row + Codes::ROWS).min(newcomers);
+            for row in (0..new).step_by(Codes::ROWS) {
+                let rows = row..(row + Codes::ROWS).min(new);
                 panel.hold(codes, &points[rows.clone()], &limits[rows]);
                 hits.clear();
                 codes.hits(panel, &points[row..], &limits[row..], hits);
@@ -97,10 +104,10 @@ impl Meeting {
                     }
                     let (of_a, of_b) = (codes.score(hit.sum, b), codes.score(hit.sum, a));
                     if of_a >= limits[row] {
-                        finds.push(a, Known::newcomer(b, of_a));
+                        updates.push(a, Neighbor::new(b, of_a));
                     }
                     if of_b >= limits[column] {
-                        finds.push(b, Known::newcomer(a, of_b));
+                        updates.push(b, Neighbor::new(a, of_b));
                     }
                 }
             }
@@ -108,67 +115,67 @@ impl Meeting {
         Ok(())
     }
 
-    /// Those that an introducer knows, and some that know it, newcomers first; returns how many these are.
-    fn gather(&mut self, lists: &Lists, admirers: &Admirers, introducer: u32) -> usize {
+    /// The neighbors of a point, and some of its reverse neighbors, new ones first; returns how many these are.
+    fn gather(&mut self, lists: &NeighborLists, reverse: &ReverseNeighbors, center: u32) -> usize {
         let Self { entries, points, limits, .. } = self;
         entries.clear();
-        entries.extend(lists.of(introducer).iter().map(|known| known.entry()));
-        entries.extend(admirers.of(introducer));
-        // Who is there twice is a newcomer only if both say so.
+        entries.extend(lists.of(center).iter().map(|neighbor| neighbor.entry()));
+        entries.extend(reverse.of(center));
+        // What is there twice is new only if both say so.
         entries.sort_unstable();
         entries.dedup_by_key(|entry| *entry >> 1);
         let of_kind = |new: u32| entries.iter().filter(move |&entry| entry % 2 == new).map(|entry| entry >> 1);
         points.clear();
         points.extend(of_kind(1));
-        let newcomers = points.len();
+        let new = points.len();
         points.extend(of_kind(0));
         limits.clear();
         limits.extend(points.iter().map(|&point| lists.limits[point as usize]));
-        newcomers
+        new
     }
 }
 
-/// The best that each of some points has found in a meeting, in no order.
+/// The best that each of some points has found in a join, in no order.
 #[derive(Default)]
 struct Best {
     width: usize,
     /// The score from which on a point wants another.
     limits: Vec<i32>,
     lengths: Vec<usize>,
-    known: Vec<Known>,
+    neighbors: Vec<Neighbor>,
 }
 
 impl Best {
-    fn begin(&mut self, lists: &Lists, points: &[u32]) {
+    fn begin(&mut self, lists: &NeighborLists, points: &[u32]) {
         self.width = lists.width();
         self.limits.clear();
         self.limits.extend(points.iter().map(|&point| lists.limits[point as usize]));
         self.lengths.clear();
         self.lengths.resize(points.len(), 0);
-        self.known.resize(points.len() * (self.width + ROOM), Known::NONE);
+        self.neighbors.resize(points.len() * (self.width + ROOM), Neighbor::ABSENT);
     }
 
     #[inline(always)]
-    fn push(&mut self, at: usize, known: Known) {
-        if known.score() < self.limits[at] {
+    fn push(&mut self, at: usize, neighbor: Neighbor) {
+        if neighbor.score() < self.limits[at] {
             return;
         }
         let room = self.width + ROOM;
-        let places = &mut self.known[at * room..][..room];
+        let places = &mut self.neighbors[at * room..][..room];
         if self.lengths[at] == room {
             let last = places.select_nth_unstable(self.width - 1).1.score();
             self.lengths[at] = self.width;
             self.limits[at] = self.limits[at].max(last);
-            if known.score() < self.limits[at] {
+            if neighbor.score() < self.limits[at] {
                 return;
             }
         }
-        places[self.lengths[at]] = known;
+        places[self.lengths[at]] = neighbor;
         self.lengths[at] += 1;
     }
 
-    fn of(&self, at: usize) -> impl Iterator<Item = Known> {
-        let known = &self.known[at * (self.width + ROOM)..][..self.lengths[at]];
-        known.iter().copied().filter(move |known| known.score() >= self.limits[at])
+    fn of(&self, at: usize) -> impl Iterator<Item = Neighbor> {
+        let neighbors = &self.neighbors[at * (self.width + ROOM)..][..self.lengths[at]];
+        neighbors.iter().copied().filter(move |neighbor| neighbor.score() >= self.limits[at])
     }
 }

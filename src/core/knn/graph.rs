@@ -1,0 +1,100 @@
+//! The k-NN graph as it is kept.
+
+use std::sync::Arc;
+
+use arrow::array::{Float32Array, Int32Array, RecordBatch, UInt32Array};
+use arrow::datatypes::{DataType, Field, Schema};
+
+/// In [`KnnGraph::neighbors`], the mark of a place that is not filled, always at a row's end.
+pub const ABSENT: u32 = u32::MAX;
+
+/// The neighbors of each point, as dense rows of equal width.
+#[derive(Debug, Clone, PartialEq)]
+pub struct KnnGraph {
+    pub(super) rows: usize,
+    pub(super) k: usize,
+    pub(super) neighbors: Vec<u32>,
+    pub(super) distances: Vec<f32>,
+}
+
+impl KnnGraph {
+    /// Bytes of the neighbors and distances.
+    pub(super) fn memory(rows: usize, k: usize) -> u64 {
+        (rows * k * (size_of::<u32>() + size_of::<f32>())) as u64
+    }
+
+    pub(super) fn empty(rows: usize, k: usize) -> Self {
+        Self { rows, k, neighbors: vec![ABSENT; rows * k], distances: vec![f32::INFINITY; rows * k] }
+    }
+
+    /// Number of points that have a row.
+    pub fn len(&self) -> usize {
+        self.rows
+    }
+
+    /// Whether no point has a row.
+    pub fn is_empty(&self) -> bool {
+        self.rows == 0
+    }
+
+    /// Places in a row.
+    pub fn k(&self) -> usize {
+        self.k
+    }
+
+    /// One row's neighbors and their distances, nearest first.
+    pub fn row(&self, row: usize) -> (&[u32], &[f32]) {
+        let places = row * self.k..(row + 1) * self.k;
+        let neighbors = &self.neighbors[places.clone()];
+        let found = neighbors.iter().position(|&n| n == ABSENT).unwrap_or(self.k);
+        (&neighbors[..found], &self.distances[places][..found])
+    }
+
+    /// Number of edges.
+    pub fn edges(&self) -> usize {
+        (0..self.rows).map(|row| self.row(row).0.len()).sum()
+    }
+
+    /// Rename the destinations, and the rows: `src[i]` is the new number of row `i`, and `dst[j]`
+    /// that of neighbor `j`; `rows` is the number of points afterwards.
+    pub fn renumber(&self, rows: usize, src: &[u32], dst: &[u32]) -> Self {
+        let mut graph = Self::empty(rows, self.k);
+        for (row, &new) in src.iter().enumerate() {
+            let (neighbors, distances) = self.row(row);
+            let places = new as usize * self.k..;
+            for (place, &neighbor) in graph.neighbors[places.clone()].iter_mut().zip(neighbors) {
+                *place = dst[neighbor as usize];
+            }
+            graph.distances[places][..distances.len()].copy_from_slice(distances);
+        }
+        graph
+    }
+
+    /// Columns `src`, `dst` (row numbers), `rank` (1..k) and `distance`.
+    pub fn to_record_batch(&self) -> RecordBatch {
+        let (mut src, mut dst, mut rank, mut distance) = (vec![], vec![], vec![], vec![]);
+        for row in 0..self.rows {
+            let (neighbors, distances) = self.row(row);
+            src.extend(std::iter::repeat_n(row as u32, neighbors.len()));
+            dst.extend_from_slice(neighbors);
+            rank.extend(1..=neighbors.len() as i32);
+            distance.extend_from_slice(distances);
+        }
+        let schema = Schema::new(vec![
+            Field::new("src", DataType::UInt32, false),
+            Field::new("dst", DataType::UInt32, false),
+            Field::new("rank", DataType::Int32, false),
+            Field::new("distance", DataType::Float32, false),
+        ]);
+        RecordBatch::try_new(
+            Arc::new(schema),
+            vec![
+                Arc::new(UInt32Array::from(src)),
+                Arc::new(UInt32Array::from(dst)),
+                Arc::new(Int32Array::from(rank)),
+                Arc::new(Float32Array::from(distance)),
+            ],
+        )
+        .expect("four columns of one length")
+    }
+}
