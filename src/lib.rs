@@ -44,6 +44,6 @@ pub use crate::core::error::{Error, Result};
 pub use crate::core::monitor::Monitor;
 pub use crate::core::pipeline::{ClusterOptions, cluster};
 pub use crate::core::{
-    assign, calibration, constraints, dpc, embeddings, error, knn, methods, monitor, ndde, partitions, relabel, row,
-    scores, similarity, sparse, suggest, summary, sweep, threshold, tpdi, transition,
+    assign, calibration, constraints, dpc, embeddings, error, knn, methods, monitor, ndde, partitions, record_batch,
+    relabel, row, scores, similarity, sparse, suggest, summary, sweep, threshold, tpdi, transition,
 };
