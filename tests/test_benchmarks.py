@@ -1,14 +1,8 @@
 """The benchmarks in SQL run, and measure what they say they do."""
 
-import sys
-from pathlib import Path
-
 import pytest
-
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT / "scripts"))
-
-from run_sql import connect, run  # noqa: E402
+from conftest import ROOT
+from run_sql import connect, run
 
 STEPS = {
     "graph": ["exact", "nn_descent", "exact, f16"],

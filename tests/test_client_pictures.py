@@ -1,17 +1,13 @@
 """sql/recipes/pictures.sql: what is in the pictures, against the tables that they are made from."""
 
 import json
-import sys
 from collections import Counter
 
 import numpy as np
+import pictures
 import pytest
 from conftest import ROOT, create_points
 from test_client_recipes import RECIPES
-
-sys.path.insert(0, str(ROOT / "scripts"))
-
-import pictures  # noqa: E402
 
 TAU = 0.6
 

@@ -9,12 +9,9 @@ from html.parser import HTMLParser
 
 import numpy as np
 import pytest
-from conftest import ROOT, blobs, connect
+import report
+from conftest import blobs, connect
 from PIL import Image
-
-sys.path.insert(0, str(ROOT / "scripts"))
-
-import report  # noqa: E402
 
 HOSTILE = "<script>alert(1)</script> & \"'"
 

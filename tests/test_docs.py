@@ -1,31 +1,26 @@
 """The pages show what the extension does today."""
 
 import re
-import sys
-from pathlib import Path
 
+import fill
+import methods
 import pytest
-
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT / "scripts"))
-
-import docs  # noqa: E402
-import methods  # noqa: E402
-import report  # noqa: E402
-import results  # noqa: E402
-from run_sql import connect, run  # noqa: E402
+import report
+import results
+from conftest import ROOT
+from run_sql import connect, run
 
 
-@pytest.mark.parametrize("page", docs.pages(), ids=lambda page: page.name)
+@pytest.mark.parametrize("page", fill.pages(), ids=lambda page: page.name)
 def test_results_on_the_page_are_those_of_its_sql(page, monkeypatch):
     monkeypatch.chdir(ROOT)
-    assert docs.filled(page.read_text()) == page.read_text(), f"run: python scripts/docs.py {page.relative_to(ROOT)}"
+    assert fill.filled(page.read_text()) == page.read_text(), f"run: python scripts/docs/fill.py {page.relative_to(ROOT)}"
 
 
-@pytest.mark.parametrize("page", docs.notebooks(), ids=lambda page: page.name)
+@pytest.mark.parametrize("page", fill.notebooks(), ids=lambda page: page.name)
 def test_notebook_shows_what_its_cells_give(page):
-    fresh = docs.executed(page)
-    assert docs.texts(fresh) == docs.texts(docs.nbformat.read(page, as_version=4)), "run: python scripts/docs.py"
+    fresh = fill.executed(page)
+    assert fill.texts(fresh) == fill.texts(fill.nbformat.read(page, as_version=4)), "run: python scripts/docs/fill.py"
     # Every picture is one, and nothing is said on standard error.
     outputs = [output for cell in fresh.cells for output in cell.get("outputs", [])]
     pictures = [output for output in outputs if output.output_type == "display_data"]
@@ -56,7 +51,7 @@ def test_results_page_has_the_scores_of_today(name):
     for path in results.files(name):
         if not path.exists():
             pytest.skip(f"needs ../shared/data/{path.name}, which is not here")
-    assert f"## {name}\n\n{results.SECTIONS[name](name)}" in results.PAGE.read_text(), "run: python scripts/results.py --write"
+    assert f"## {name}\n\n{results.SECTIONS[name](name)}" in results.PAGE.read_text(), "run: python experiments/results.py --write"
 
 
 def test_the_report_of_the_songs_is_made_as_make_does_it(monkeypatch, tmp_path):
@@ -86,4 +81,4 @@ def test_results_page_has_the_scores_of_the_other_methods_of_today(monkeypatch):
             continue
         found = methods.measure(con, call.strip("`"))
         expected = [clusters, *scores[method]]
-        assert [results.cell(value) for value in found[:-1]] == expected, f"{method}: python scripts/methods.py --write"
+        assert [results.cell(value) for value in found[:-1]] == expected, f"{method}: python experiments/methods.py --write"

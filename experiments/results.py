@@ -8,12 +8,13 @@ import re
 import sys
 from pathlib import Path
 
-from run_sql import ROOT, connect
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "scripts"))
+from run_sql import ROOT, connect  # noqa: E402
 
 PAGE = ROOT / "docs" / "results.md"
 SHARED = ROOT.parent / "shared" / "data"
 RECIPE = (ROOT / "sql" / "recipes" / "hard_clusters.sql").read_text()
-# Section -> file, rows, arguments, and what its pictures' names begin with in docs/pictures, by scripts/pictures.py.
+# Section -> file, rows, arguments, and what its pictures' names begin with in docs/pictures, by scripts/docs/draw.py.
 FACES, SONGS, TEST = "k := 80, tau := 0.7", "k := 10, sigma := 0.08, tau := 0.65", "split = 'test'"
 RUNS = {
     "LFW, test half": (SHARED / "lfw_mobilefacenet.parquet", TEST, FACES, "lfw_"),

@@ -1,4 +1,4 @@
-"""How well trained similarities rank pairs: similarity.py FILE [K] [SEEDS]
+"""How well trained similarities rank pairs: pair_ranking.py FILE [K] [SEEDS]
 
 FILE is a Parquet file with id, label, split ('train' or 'test', disjoint by label) and embedding. Each kind of model
 is trained on the train half, and the edges of the test half's exact k-NN graph are scored by ONNX Runtime: prints the

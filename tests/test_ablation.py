@@ -1,17 +1,14 @@
-"""sql/bench/similarity.py: what its functions give, and that its page shows it."""
+"""experiments/ablation.py: what its functions give, and that its page shows it."""
 
 import re
-import sys
 
+import ablation
 import numpy as np
 import onnxruntime
 import pytest
 from conftest import ROOT
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import connected_components
-
-sys.path.insert(0, str(ROOT / "sql" / "bench"))
-import similarity  # noqa: E402
 
 K = 5
 MODEL = "`'none'`"
@@ -21,16 +18,16 @@ MODEL = "`'none'`"
 def halves(tmp_path_factory):
     """The songs as a file with two halves, loaded."""
     path = tmp_path_factory.mktemp("songs") / "songs.parquet"
-    with similarity.connect() as con:
+    with ablation.connect() as con:
         con.execute(f"""
             COPY (SELECT *, if(label % 2 = 0, 'train', 'test') AS split FROM '{ROOT / "data" / "songs.parquet"}')
             TO '{path}'""")
-    with similarity.load(path, K) as con:
+    with ablation.load(path, K) as con:
         yield con
 
 
 def test_both_is_cluster_embeddings(halves):
-    found = similarity.sweep(halves, "cosine_test", "test", {"sigma 0.1": "exp(-distance / 0.1)"})
+    found = ablation.sweep(halves, "cosine_test", "test", {"sigma 0.1": "exp(-distance / 0.1)"})
     for tau in (0.5, 0.7):
         expected = halves.execute(f"""
             SELECT pairwise_f(label, cluster_id).f, bcubed_f(label, cluster_id).f
@@ -53,22 +50,22 @@ def test_the_baseline_is_density_peaks_over_sums_and_differences(halves):
     expected = halves.execute("""
         SELECT pairwise_f(label, cluster_id).f, bcubed_f(label, cluster_id).f
         FROM expected JOIN test USING (id)""").fetchone()
-    found = similarity.sweep(halves, "cosine_test", "test", {"linear": similarity.COSINE["linear"]})
+    found = ablation.sweep(halves, "cosine_test", "test", {"linear": ablation.COSINE["linear"]})
     assert found["density, 1 - similarity"]["linear", 0.4] == pytest.approx(expected, abs=1e-12)
 
 
 def test_each_anchor_is_scored_by_the_model_that_has_not_seen_its_label(halves, tmp_path, monkeypatch):
-    monkeypatch.setitem(similarity.MODELS, MODEL, ("none", True, 1, 1))
+    monkeypatch.setitem(ablation.MODELS, MODEL, ("none", True, 1, 1))
     # The file of each half, kept beside the one that is overwritten.
-    trained, files = similarity.trained, []
+    trained, files = ablation.trained, []
 
     def keep(con, model, seed, source, path, k):
         trained(con, model, seed, source, path, k)
         labels = {label for (label,) in con.execute(f"SELECT DISTINCT label FROM {source}").fetchall()}
         files.append((labels, (tmp_path / "similarity.onnx").read_bytes()))
 
-    monkeypatch.setattr(similarity, "trained", keep)
-    similarity.cross_fitted(halves, MODEL, 0, str(tmp_path / "similarity.onnx"), K)
+    monkeypatch.setattr(ablation, "trained", keep)
+    ablation.cross_fitted(halves, MODEL, 0, str(tmp_path / "similarity.onnx"), K)
     assert halves.execute("SELECT src, dst FROM scored_train EXCEPT SELECT src, dst FROM g_train").fetchall() == []
     assert halves.execute("SELECT count(*) - (SELECT count(*) FROM g_train) FROM scored_train").fetchone() == (0,)
     (first, _), (second, _) = files
@@ -86,20 +83,20 @@ def test_each_anchor_is_scored_by_the_model_that_has_not_seen_its_label(halves, 
 
 
 def test_the_best_setting_has_the_greatest_sum():
-    assert similarity.best({"a": (0.5, 0.9), "b": (0.8, 0.7), "c": (None, 1.0)}) == "b"
+    assert ablation.best({"a": (0.5, 0.9), "b": (0.8, 0.7), "c": (None, 1.0)}) == "b"
 
 
 def test_the_page_has_the_scores_of_today():
     name = "LFW at 24 pixels"
-    if not similarity.SETS[name].exists():
-        pytest.skip(f"needs ../shared/data/{similarity.SETS[name].name}, which is not here")
-    (section,) = re.findall(rf"<!-- similarity {name} -->(.*?)<!-- end -->", similarity.PAGE.read_text(), re.DOTALL)
+    if not ablation.SETS[name].exists():
+        pytest.skip(f"needs ../shared/data/{ablation.SETS[name].name}, which is not here")
+    (section,) = re.findall(rf"<!-- similarity {name} -->(.*?)<!-- end -->", ablation.PAGE.read_text(), re.DOTALL)
     lines = [line for line in section.splitlines() if line.startswith("| cosine |")]
     pairwise, bcubed, chosen = [line.strip("| ").split(" | ") for line in lines]
     setting, tau = re.fullmatch(r"(.*), tau (.*)", chosen[-1]).groups()
-    with similarity.load(similarity.SETS[name]) as con:
-        found = similarity.sweep(con, "cosine_test", "test", {setting: similarity.COSINE[setting]})
-        ranking = [f"{value:.4f}" for value in similarity.ranking(con, "cosine_test")]
+    with ablation.load(ablation.SETS[name]) as con:
+        found = ablation.sweep(con, "cosine_test", "test", {setting: ablation.COSINE[setting]})
+        ranking = [f"{value:.4f}" for value in ablation.ranking(con, "cosine_test")]
     scores = [f"{value:.4f}" for value in found["+ both"][setting, float(tau)]]
-    assert scores == [pairwise[-1], bcubed[-1]], "run: python sql/bench/similarity.py --write"
+    assert scores == [pairwise[-1], bcubed[-1]], "run: python experiments/ablation.py --write"
     assert ranking == chosen[2:4]

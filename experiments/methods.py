@@ -8,10 +8,13 @@ import itertools
 import re
 import sys
 import time
+from pathlib import Path
 
 import duckdb
 from results import PAGE, SHARED, table
-from run_sql import connect
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "scripts"))
+from run_sql import connect  # noqa: E402
 
 SETS = {
     "LFW": SHARED / "lfw_mobilefacenet.parquet",

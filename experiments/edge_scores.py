@@ -7,13 +7,16 @@ these on scores that each half of those identities got from the other. Then it i
 
 import re
 import sys
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 from results import SHARED, table
-from run_sql import ROOT, connect
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.metrics import average_precision_score, roc_auc_score
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "scripts"))
+from run_sql import ROOT, connect  # noqa: E402
 
 PAGE = ROOT / "docs" / "edge_scores.md"
 RECIPE = (ROOT / "sql" / "recipes" / "pair_features.sql").read_text()

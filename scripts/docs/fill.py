@@ -1,4 +1,4 @@
-"""Run the SQL of Markdown pages, and notebooks, and write the results into them: docs.py [--check] PAGE...
+"""Run the SQL of Markdown pages, and notebooks, and write the results into them: fill.py [--check] PAGE...
 
 Every ```sql block is run, the blocks of a page in order on one connection. Where a ```text block
 follows, it becomes the printed result of the last statement, or the error. With --check the
@@ -14,8 +14,10 @@ from tempfile import TemporaryDirectory
 import duckdb
 import nbformat
 from nbclient import NotebookClient
-from run_sql import ROOT, connect
 from traitlets.config import Config
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+from run_sql import ROOT, connect  # noqa: E402
 
 BLOCK = re.compile(r"```sql\n(?P<sql>.*?)```(?:\n\n```text\n(?P<output>.*?)```)?", re.DOTALL)
 

@@ -1,8 +1,8 @@
-"""Density, distance and similarity one by one, as docs/results.md has them: similarity.py [--write]
+"""Density, distance and similarity one by one, as docs/results.md has them: ablation.py [--write]
 
 The layout of table 5 of Chen et al. (ECCV 2022): each density with each distance, by the cosine and by models that
 train_similarity trains. All is trained and chosen on the train half of ../shared/data's faces, whose identities are
-others, and judged on the test half. What is done is kept in build/similarity.json and not done again: remove the file
+others, and judged on the test half. What is done is kept in build/ablation.json and not done again: remove the file
 to begin anew.
 """
 
@@ -15,14 +15,14 @@ from tempfile import TemporaryDirectory
 from time import monotonic
 
 import duckdb
+from results import PAGE, SHARED, table
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-ROOT = Path(__file__).resolve().parent.parent.parent
+ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "scripts"))
-from results import PAGE, SHARED, table  # noqa: E402
 from run_sql import connect  # noqa: E402
 
-DONE = ROOT / "build" / "similarity.json"
+DONE = ROOT / "build" / "ablation.json"
 SETS = {
     "LFW": SHARED / "lfw_mobilefacenet.parquet",
     "LFW at 24 pixels": SHARED / "lfw_lowres24_mobilefacenet.parquet",
