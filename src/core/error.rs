@@ -43,6 +43,9 @@ pub enum Error {
         /// What is wrong.
         problem: EdgeProblem,
     },
+    /// Labels of which nothing can be learned.
+    #[error("{0}")]
+    Labels(String),
     /// The work needs more memory than it may use.
     #[error("{0}")]
     Memory(String),
@@ -88,18 +91,6 @@ pub enum PointProblem {
     Density(f64),
     /// The parents do not lead to a peak.
     Circle,
-    /// The parent is no point.
-    NoParent,
-    /// A point without an embedding.
-    NoEmbedding,
-    /// A point of a cluster without a density.
-    NoDensity,
-    /// A base point without a cluster.
-    NoCluster,
-    /// A new point whose id the base has.
-    NotNew,
-    /// An end of a pair that is no point.
-    NotAPoint,
 }
 
 impl PointProblem {
@@ -107,9 +98,9 @@ impl PointProblem {
     pub fn of(&self, id: &dyn Display) -> String {
         match self {
             Self::DuplicateId => format!("id {id} occurs more than once; ids must be unique"),
-            Self::ZeroVector => format!(
-                "the embedding of id {id} is a zero vector, which has no cosine distance; leave the row out or use metric := 'l2sq'"
-            ),
+            Self::ZeroVector => {
+                format!("the embedding of id {id} is a zero vector, which has no cosine distance")
+            }
             Self::NotFinite => format!("the embedding of id {id} contains NaN or infinity"),
             Self::TooLong => {
                 format!("the embedding of id {id} is too long for single precision; scale the embeddings down")
@@ -120,22 +111,12 @@ impl PointProblem {
             Self::Empty => format!("the embedding of id {id} is empty; leave the row out"),
             Self::NullEmbedding => format!("the embedding of id {id} is NULL or contains NULL; leave the row out"),
             Self::RowSum(sum) => {
-                format!("the probabilities of src {id} sum to {sum}, not to 1; make them with transition_matrix(...)")
+                format!("the probabilities of src {id} sum to {sum}, not to 1")
             }
             Self::Density(density) => {
                 format!("the density of id {id} is {density}; a density is a finite number of at least 0")
             }
-            Self::Circle => format!("the parents of id {id} lead back to it; clusters are made by dpc_cluster(...)"),
-            Self::NoParent => format!("the parent of id {id} has no row of its own; give whole clusters"),
-            Self::NoEmbedding => format!("id {id} has no row in source; every point needs an embedding"),
-            Self::NoCluster => {
-                format!("id {id} of base has no row in clusters; leave it out of base, or assign it as a new row first")
-            }
-            Self::NotAPoint => format!("id {id} is none of the points; leave out its pairs"),
-            Self::NotNew => format!("id {id} is in base already; new rows need ids of their own"),
-            Self::NoDensity => {
-                format!("id {id} has no density; every point of a cluster needs a row in the density relation")
-            }
+            Self::Circle => format!("the parents of id {id} lead back to it"),
         }
     }
 }
@@ -154,20 +135,8 @@ pub enum EdgeProblem {
         /// The range that it should lie in, in words.
         range: &'static str,
     },
-    /// NULL where a value is expected.
-    Null {
-        /// What the value is.
-        name: &'static str,
-    },
     /// A pair that may not share a cluster is one point, or joined by those that must.
     Contradiction,
-    /// A pair that must share a cluster is of two partitions.
-    Partitions,
-    /// An end of the edge has no density.
-    NoDensity {
-        /// Whether it is the destination, not the source.
-        dst: bool,
-    },
 }
 
 impl EdgeProblem {
@@ -178,25 +147,9 @@ impl EdgeProblem {
             Self::Value { name, value, range } => {
                 format!("the {name} of edge {src} -> {dst} is {value}; it must be {range}")
             }
-            Self::Null { name } => format!("the {name} of edge {src} -> {dst} is NULL; leave the row out"),
             Self::Contradiction => {
                 format!(
                     "the pair {src}, {dst} cannot be kept apart: it is one point, or must_link joins the two; leave it out, or what joins them"
-                )
-            }
-            Self::Partitions => {
-                format!(
-                    "the pair {src}, {dst} cannot share a cluster, because its ends are of two partitions; leave it out"
-                )
-            }
-            Self::NoDensity { dst: false } => {
-                format!(
-                    "src {src} of edge {src} -> {dst} has no density; every point needs a row in the density relation"
-                )
-            }
-            Self::NoDensity { dst: true } => {
-                format!(
-                    "dst {dst} of edge {src} -> {dst} has no density; every point needs a row in the density relation"
                 )
             }
         }

@@ -12,7 +12,7 @@ use super::ids::IdType;
 use super::slot::{Bound, BoundField};
 use crate::core::embeddings::EmbeddingRows;
 use crate::core::error::PointProblem;
-use crate::engine::hints;
+use crate::engine::failure::point_message;
 use crate::engine::ids::Interner;
 use crate::engine::relation::{Collected, Column, Field, Key, Keys, Null, Relation};
 
@@ -225,7 +225,7 @@ impl Chunk<'_> {
                 }
             });
             if let Err(problem) = pushed {
-                return Err(self.error(hints::point(&problem, &self.column(0)?.get_value_slow(row)?)));
+                return Err(self.error(point_message(&problem, &self.column(0)?.get_value_slow(row)?)));
             }
         }
         Ok(())

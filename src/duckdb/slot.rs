@@ -16,7 +16,6 @@ use super::ids::IdType;
 use super::job::{Job, lock};
 use crate::core::embeddings::Precision;
 use crate::engine::failure::Failure;
-use crate::engine::hints;
 use crate::engine::ids::Ids;
 use crate::engine::limits::Limits;
 use crate::engine::models::Models;
@@ -200,7 +199,7 @@ impl Slot {
 
     /// A failure as the user reads it.
     pub fn render(&self, failure: &Failure, context: &Context) -> duckdb_neo::Error {
-        let message = hints::message(&failure.error, |number| {
+        let message = failure.message(|number| {
             let ids = failure.ids.as_ref().filter(|ids| (number as usize) < ids.len());
             let text = ids.and_then(|ids| self.type_of(0).ok()?.display(ids, number, context).ok());
             text.unwrap_or_else(|| format!("#{number}"))

@@ -1,8 +1,9 @@
 //! What the operators over densities and distances read.
 
+use std::fmt::Display;
 use std::sync::Arc;
 
-use super::failure::{Failure, Result, failed};
+use super::failure::{Cause, Failure, Result, failed};
 use super::ids::Ids;
 use super::operator::{FromRows, Input, Run};
 use super::parameter::{DefaultValue, Parameter, StageOrRelation};
@@ -12,7 +13,7 @@ use super::relation::Collected;
 use super::table::{Column, Rows};
 use super::values::{Densities, Edges, MADE_BY_TPDI, edge_columns};
 use crate::core::dpc::{self, Candidates};
-use crate::core::error::{EdgeProblem, Error};
+use crate::core::error::Error;
 use crate::core::monitor::Monitor;
 use crate::core::sparse;
 use crate::core::threshold::auto_tau;
@@ -153,6 +154,10 @@ impl PeakInputs {
     }
 }
 
+fn no_density(end: &str, id: &dyn Display, src: &dyn Display, dst: &dyn Display) -> String {
+    format!("{end} {id} of edge {src} -> {dst} has no density; every point needs a row in the density relation")
+}
+
 /// The same edges, numbered by the ids of the densities.
 fn align(edges: Edges, ids: &Arc<Ids>, reader: &str) -> Result<Edges> {
     if Arc::ptr_eq(&edges.ids, ids) {
@@ -163,8 +168,10 @@ fn align(edges: Edges, ids: &Arc<Ids>, reader: &str) -> Result<Edges> {
     for (row, neighbors) in edges.matrix.outer_iterator().enumerate() {
         for &neighbor in neighbors.indices() {
             let (Some(src), Some(dst)) = (numbers[row], numbers[neighbor as usize]) else {
-                let problem = EdgeProblem::NoDensity { dst: numbers[row].is_some() };
-                return Err(failed(reader, &edges.ids)(Error::edge(row, neighbor, problem)));
+                let src = |src: &dyn Display, dst: &dyn Display| no_density("src", src, src, dst);
+                let dst = |src: &dyn Display, dst: &dyn Display| no_density("dst", dst, src, dst);
+                let missing = if numbers[row].is_some() { dst } else { src };
+                return Err(failed(reader, &edges.ids)(Cause::Pair(row as u32, neighbor, missing)));
             };
             // Both are in order of the ids, so rows and columns stay in order.
             lengths[src as usize] += 1;

@@ -1,6 +1,6 @@
 //! What the file of an operator needs to declare it.
 
-pub use super::failure::{Failure, Result, failed};
+pub use super::failure::{Cause, Failure, Result, failed};
 pub use super::ids::Ids;
 pub use super::operator::{FromRows, Input, Operator, Run};
 pub use super::parameter::*;

@@ -1,5 +1,6 @@
 //! What operators hand to each other, and read of relations.
 
+use std::fmt::Display;
 use std::sync::Arc;
 
 use super::failure::{Failure, Result, failed};
@@ -11,6 +12,11 @@ use crate::core::embeddings::{EmbeddingRows, Embeddings};
 use crate::core::error::Error;
 use crate::core::knn::{KnnGraph, Points};
 use crate::core::sparse::{self, Matrix};
+
+/// That a point has no embedding.
+pub fn no_embedding(id: &dyn Display) -> String {
+    format!("id {id} has no row in source; every point needs an embedding")
+}
 
 /// Embeddings, in order of their ids.
 #[derive(Clone)]

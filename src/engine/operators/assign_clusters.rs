@@ -1,5 +1,6 @@
 //! `assign_clusters(source, base, clusters, ...)`: new rows for a clustering that stands.
 
+use std::fmt::Display;
 use std::sync::Arc;
 
 use super::dpc_cluster::{TAU, check_name};
@@ -103,11 +104,12 @@ impl Operator for AssignClusters {
         let base = run.take(self.base)?;
         let new = run.take(self.source)?;
         if let Some(row) = new.ids.numbers_in(&base.ids).iter().position(Option::is_some) {
-            return Err(failed(&source_label, &new.ids)(Error::point(row, PointProblem::NotNew)));
+            let known = |id: &dyn Display| format!("id {id} is in base already; new rows need ids of their own");
+            return Err(failed(&source_label, &new.ids)(Cause::Point(row as u32, known)));
         }
         let of_base = base.ids.numbers_in(&members.ids).into_iter().enumerate();
-        let of_base = of_base.map(|(row, at)| at.ok_or_else(|| Error::point(row, PointProblem::NoCluster)));
-        let of_base = of_base.collect::<Result<Vec<u32>, Error>>().map_err(failed(&base_label, &base.ids))?;
+        let of_base = of_base.map(|(row, at)| at.ok_or(Cause::Point(row as u32, no_cluster)));
+        let of_base = of_base.collect::<Result<Vec<u32>, Cause>>().map_err(failed(&base_label, &base.ids))?;
         let (found, dim) = (new.embeddings.dim(), base.embeddings.dim());
         if found != dim && !new.embeddings.is_empty() && !base.embeddings.is_empty() {
             let error = format!("the embeddings have {found} dimensions, those of base have {dim}");
@@ -145,6 +147,10 @@ impl AssignClusters {
         let what = || format!("{new} new rows and {base} of base, of {dim} dimensions, with k := {k}");
         run.limits.check(&run.label(self.source), what, need, "assign fewer rows at a time, or ")
     }
+}
+
+fn no_cluster(id: &dyn Display) -> String {
+    format!("id {id} of base has no row in clusters; leave it out of base, or assign it as a new row first")
 }
 
 /// A clustering, its points in order of their ids.

@@ -13,7 +13,7 @@ use crate::engine::values::{Edges, GraphInput, MADE_BY_KNN_GRAPH};
 pub static FUNCTION: Function = Function {
     name: "auto_parameters",
     description: "What sigma := 'auto' and tau := 'auto' stand for over a graph of distances: the kernel that its distances call for, and the threshold over that kernel's clusters.",
-    returns: "Returns one row: location and scale of the kernel exp(-exp((distance - location) / scale)), both NULL where no strangers are seen; sigma, which is NULL but there, where the kernel is exp(-distance / sigma); and tau.",
+    returns: "Returns one row: kernel, 'gumbel' or, where no strangers are seen, 'exp'; location and scale of the first, exp(-exp((distance - location) / scale)), and sigma of the second, exp(-distance / sigma), each NULL for the other; and tau.",
     parameters: &[&GRAPH],
     examples: &["FROM auto_parameters(knn_graph('faces'))", "FROM auto_parameters('g')"],
     nested_example: None,

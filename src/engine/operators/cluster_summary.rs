@@ -3,10 +3,9 @@
 use super::knn_graph::{EMBEDDING, ID, SOURCE};
 use super::suggest_splits::{CLUSTERS, StoredClusters};
 use crate::core::embeddings::Precision;
-use crate::core::error::PointProblem;
 use crate::core::summary::{Summary, summarize};
 use crate::engine::prelude::*;
-use crate::engine::values::PointRows;
+use crate::engine::values::{PointRows, no_embedding};
 
 pub static FUNCTION: Function = Function {
     name: "cluster_summary",
@@ -58,7 +57,7 @@ impl Operator for ClusterSummary {
         let clusters = run.read(self.clusters)?;
         let label = run.label(self.source);
         let PointRows { ids, embeddings } = run.take(self.source)?;
-        let numbers = clusters.numbers_in(&ids, PointProblem::NoEmbedding)?;
+        let numbers = clusters.numbers_in(&ids, no_embedding)?;
         let (mut cluster, mut peaks) = (vec![None; ids.len()], vec![None; clusters.sizes.len()]);
         for (point, &number) in (0u32..).zip(&numbers) {
             let of_point = clusters.cluster[point as usize];

@@ -1,11 +1,12 @@
 //! A run of the first four stages for each partition, and the pairs that may not be of two: what
 //! `cluster_embeddings` does with `partition_by`.
 
+use std::fmt::Display;
 use std::sync::{Arc, Mutex};
 
 use super::knn_graph::{After, GraphOptions, Size, check_fits, need};
 use crate::core::embeddings::Precision;
-use crate::core::error::{EdgeProblem, Error, PointProblem};
+use crate::core::error::Error;
 use crate::core::ndde::NddeOptions;
 use crate::core::partitions::densities_and_distances;
 use crate::core::pipeline::ClusterOptions;
@@ -65,7 +66,12 @@ impl Operator for PartitionedRuns {
             let must_link = run.read(must_link)?;
             let apart = |&(a, b): &(u32, u32)| of[a as usize] != of[b as usize];
             if let Some((a, b)) = must_link.numbered(&ids)?.into_iter().find(apart) {
-                return Err(failed(&must_link.label, &ids)(Error::edge(a as usize, b, EdgeProblem::Partitions)));
+                let apart = |a: &dyn Display, b: &dyn Display| {
+                    format!(
+                        "the pair {a}, {b} cannot share a cluster, because its ends are of two partitions; leave it out"
+                    )
+                };
+                return Err(failed(&must_link.label, &ids)(Cause::Pair(a, b, apart)));
             }
         }
         // Those of NULL are one more partition.
@@ -165,7 +171,10 @@ impl Pairs {
 
     fn check(&self, known: impl Iterator<Item = bool>) -> Result<()> {
         match known.enumerate().find(|(_, known)| !known) {
-            Some((row, _)) => Err(failed(&self.label, &self.ids)(Error::point(row, PointProblem::NotAPoint))),
+            Some((row, _)) => {
+                let unknown = |id: &dyn Display| format!("id {id} is not one of the points; leave out its pairs");
+                Err(failed(&self.label, &self.ids)(Cause::Point(row as u32, unknown)))
+            }
             None => Ok(()),
         }
     }

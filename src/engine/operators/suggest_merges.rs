@@ -1,7 +1,8 @@
 //! `suggest_merges(clusters, density, distance, ...)`: clusters that nearly join.
 
+use std::fmt::Display;
+
 use super::suggest_splits::{CLUSTERS, CLUSTERS_ID, StoredClusters};
-use crate::core::error::PointProblem;
 use crate::core::suggest::{self, Merge};
 use crate::engine::peaks::{DENSITY, DISTANCE, PeakInputs};
 use crate::engine::prelude::*;
@@ -25,6 +26,10 @@ pub static FUNCTION: Function = Function {
 struct SuggestMerges {
     clusters: Input<StoredClusters>,
     peaks: PeakInputs,
+}
+
+fn no_density(id: &dyn Display) -> String {
+    format!("id {id} has no density; every point of a cluster needs a row in the density relation")
 }
 
 struct MergeRow {
@@ -60,7 +65,7 @@ impl Operator for SuggestMerges {
         let peaks = self.peaks.read(run)?;
         let ids = peaks.ids();
         let mut points = vec![None; ids.len()];
-        for (point, number) in (0u32..).zip(clusters.numbers_in(ids, PointProblem::NoDensity)?) {
+        for (point, number) in (0u32..).zip(clusters.numbers_in(ids, no_density)?) {
             points[number as usize] = Some(point);
         }
         let candidates = peaks.candidates(run.monitor)?;

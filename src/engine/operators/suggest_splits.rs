@@ -1,9 +1,9 @@
 //! `suggest_splits(clusters, ...)`: clusters that one weak link holds together; and what is read of a
 //! stored clustering.
 
+use std::fmt::Display;
 use std::sync::Arc;
 
-use crate::core::error::{Error, PointProblem};
 use crate::core::suggest::{self, Split};
 use crate::engine::prelude::*;
 use crate::engine::values::MADE_BY_DPC;
@@ -74,15 +74,17 @@ impl Operator for SuggestSplits {
     fn run(&self, run: &mut Run<'_>) -> Result<List<SplitRow>> {
         let clusters = run.read(self.clusters)?;
         let parents = clusters.parent.iter().enumerate();
-        let parents = parents.map(|(row, parent)| parent.ok_or_else(|| Error::point(row, PointProblem::NoParent)));
-        let splits = parents
-            .collect::<Result<Vec<u32>, Error>>()
-            .and_then(|parent| suggest::splits(&parent, &clusters.delta, self.min_size))
-            .map_err(clusters.failed())?;
+        let parents = parents.map(|(row, parent)| parent.ok_or(Cause::Point(row as u32, no_parent)));
+        let parents = parents.collect::<Result<Vec<u32>, Cause>>().map_err(clusters.failed())?;
+        let splits = suggest::splits(&parents, &clusters.delta, self.min_size).map_err(clusters.failed())?;
         let cluster = |point: u32| clusters.cluster_ids[clusters.cluster[point as usize] as usize];
         let rows = splits.into_iter().map(|split| SplitRow { cluster: cluster(split.point), split }).collect();
         Ok(List { rows, ids: vec![clusters.ids.clone()] })
     }
+}
+
+fn no_parent(id: &dyn Display) -> String {
+    format!("the parent of id {id} has no row of its own; give whole clusters")
 }
 
 /// A relation's clusters, its points in order of their ids.
@@ -106,7 +108,7 @@ impl StoredClusters {
         Reads::by_id(id, MADE_BY_DPC, vec![Field::OtherId { column: "parent_id" }, cluster, delta])
     }
 
-    fn failed(&self) -> impl Fn(Error) -> Failure + use<> {
+    fn failed<C: Into<Cause>>(&self) -> impl Fn(C) -> Failure + use<C> {
         failed(&self.label, &self.ids)
     }
 
@@ -115,10 +117,10 @@ impl StoredClusters {
     }
 
     /// The number of each point among others, which have them all.
-    pub fn numbers_in(&self, others: &Ids, problem: PointProblem) -> Result<Vec<u32>> {
+    pub fn numbers_in(&self, others: &Ids, missing: fn(&dyn Display) -> String) -> Result<Vec<u32>> {
         let numbers = self.ids.numbers_in(others).into_iter().enumerate();
-        let numbers = numbers.map(|(row, number)| number.ok_or_else(|| Error::point(row, problem.clone())));
-        numbers.collect::<Result<_, Error>>().map_err(self.failed())
+        let numbers = numbers.map(|(row, number)| number.ok_or(Cause::Point(row as u32, missing)));
+        numbers.collect::<Result<_, Cause>>().map_err(self.failed())
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::knn_graph::{EMBEDDING, ID, SOURCE};
 use crate::core::embeddings::Precision;
+use crate::core::error::Error;
 use crate::core::knn::{KnnOptions, Method, Metric, Points};
 use crate::engine::host::{Host, NewFile};
 use crate::engine::prelude::*;
@@ -197,7 +198,11 @@ impl Operator for TrainSimilarity {
         let what = || format!("training on {n} embeddings of {dim} dimensions with k := {k}");
         run.limits.check(&label, what, self.need(n, dim), "fewer rows or a smaller k would fit, or ")?;
         let points = Points::new(embeddings, Metric::Cosine, run.monitor).map_err(&failed)?;
-        let training = train(points, &labels, &self.options, run.monitor).map_err(&failed)?;
+        let training = train(points, &labels, &self.options, run.monitor);
+        let training = training.map_err(|error| match error {
+            Error::Labels(problem) => Failure::of(&label, Error::Input(format!("with k := {k} {problem}"))),
+            other => failed(other),
+        })?;
         let warning = (training.kept == 0 && training.epochs.len() > 1).then_some(
             "no epoch ranked the held-out pairs better than plain cosine, so the model is the calibrated cosine; \
              more labelled rows may help",

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::knn_graph::{EMBEDDING, ID, points_of};
 use crate::core::calibration::{kernel_of_distances, kernel_of_graph};
 use crate::core::embeddings::Precision;
-use crate::core::error::{Error, PointProblem};
+use crate::core::error::Error;
 use crate::core::knn::{Metric, Points};
 use crate::core::row::Row;
 use crate::core::similarity::{self, Kernel};
@@ -13,7 +13,9 @@ use crate::core::transition;
 use crate::engine::models::{ModelFile, message};
 use crate::engine::operator::GRAPH_BEFORE_MODEL;
 use crate::engine::prelude::*;
-use crate::engine::values::{Edges, GraphInput, MADE_BY_KNN_GRAPH, PointRows, PointSet, WholeGraph, edge_columns};
+use crate::engine::values::{
+    Edges, GraphInput, MADE_BY_KNN_GRAPH, PointRows, PointSet, WholeGraph, edge_columns, no_embedding,
+};
 use crate::model::Neighborhoods;
 
 pub static FUNCTION: Function = Function {
@@ -295,14 +297,14 @@ struct PointsOfIds {
 
 impl PointsOfIds {
     /// Of points with these ids; the first that has a point counts.
-    fn new(ids: &Arc<Ids>, points: Vec<Arc<PointSet>>, failed: impl Fn(Error) -> Failure) -> Result<Self> {
+    fn new(ids: &Arc<Ids>, points: Vec<Arc<PointSet>>, failed: impl Fn(Cause) -> Failure) -> Result<Self> {
         let places = match &*points {
             [own] if Arc::ptr_eq(&own.ids, ids) => None,
             _ => {
                 let numbers: Vec<_> = points.iter().map(|own| ids.numbers_in(&own.ids)).collect();
                 let place = |row: usize| {
                     let found = numbers.iter().zip(0..).find_map(|(numbers, at)| Some((at, numbers[row]?)));
-                    found.ok_or_else(|| Error::point(row, PointProblem::NoEmbedding))
+                    found.ok_or(Cause::Point(row as u32, no_embedding))
                 };
                 Some((0..ids.len()).map(place).collect::<Result<_, _>>().map_err(failed)?)
             }

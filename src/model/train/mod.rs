@@ -154,8 +154,8 @@ pub fn train(points: Points, labels: &[Option<u32>], options: &TrainOptions, mon
     drop(points);
     let (mut train, mut held_out) = (train?, held_out?);
     monitor.part(0.05..1.0);
-    let cosine = held_out.ranking(&held_out.cosines).ok_or_else(|| one_kind(&held_out, options, "held-out"))?;
-    train.ranking(&train.cosines).ok_or_else(|| one_kind(&train, options, "training"))?;
+    let cosine = held_out.ranking(&held_out.cosines).ok_or_else(|| one_kind(&held_out, "held-out"))?;
+    train.ranking(&train.cosines).ok_or_else(|| one_kind(&train, "training"))?;
     let calibration = Calibration::fit(&train.cosines, &train.same);
     let context = options.context.then(|| fit_context(&mut train, &mut held_out, monitor)).transpose()?;
     let (network, parameters) = Network::new(train.points.dim(), options.encoder, options.context, random.next_u64());
@@ -163,13 +163,10 @@ pub fn train(points: Points, labels: &[Option<u32>], options: &TrainOptions, mon
     Trainer { train, held_out, options, monitor }.run(model, cosine, random)
 }
 
-fn one_kind(half: &Half, options: &TrainOptions, name: &str) -> Error {
+fn one_kind(half: &Half, name: &str) -> Error {
     let kind = if half.same.contains(&true) { "share their label" } else { "have different labels" };
     let way = if half.same.contains(&true) { "raise k" } else { "give more rows of each label" };
-    Error::Input(format!(
-        "with k := {} all {name} pairs of neighbors {kind}, so nothing can be learned; {way}",
-        options.k
-    ))
+    Error::Labels(format!("all {name} pairs of neighbors {kind}, so nothing can be learned; {way}"))
 }
 
 fn fit_context(train: &mut Half, held_out: &mut Half, monitor: &Monitor) -> Result<Context> {
