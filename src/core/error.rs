@@ -55,7 +55,10 @@ pub enum Error {
     /// A model breaks the contract, or fails.
     #[error("the model cannot be used: {0}")]
     Model(String),
-    /// ONNX Runtime is not there, or cannot be loaded.
+    /// ONNX Runtime is not there.
+    #[error("a model needs ONNX Runtime, which is not here; install it, or name the library")]
+    NoRuntime,
+    /// ONNX Runtime cannot be loaded.
     #[error("{0}")]
     Runtime(String),
     /// The caller asked to stop.

@@ -88,6 +88,13 @@ pub fn message(file: &ModelFile, error: &Error) -> String {
     let ModelFile { function, path, .. } = file;
     match error {
         Error::Model(reason) => format!("{function}: the model '{path}' cannot be used: {reason}"),
+        Error::Memory(_) => format!(
+            "{function}: the model needs more memory than memory_limit leaves it; raise memory_limit, or lower k or threads"
+        ),
+        Error::NoRuntime => format!(
+            "{function}: a model needs ONNX Runtime, which is not here; install it in the Python that runs DuckDB \
+             (pip install onnxruntime), or name the library with SET density_peaks_onnxruntime = '...'"
+        ),
         other => format!("{function}: {other}"),
     }
 }

@@ -1,10 +1,36 @@
-//! What a model file must look like: the tensors that go in and come out, and what it says of itself.
-
-use ort::session::Session;
-use ort::value::{Outlet, TensorElementType, ValueType};
+//! What a model's file must look like: the names of the tensors that go in and come out, and what the
+//! file says of itself in its metadata.
 
 use crate::core::error::{Error, Result};
 use crate::core::knn::Metric;
+
+/// Input: features, single precision [n, D], of the distinct points of a batch.
+pub(super) const POINTS: &str = "points";
+
+/// Input: rows of [`POINTS`], int64 [batch, tokens]: the anchor, then its neighbors.
+pub(super) const NEIGHBORS: &str = "neighbors";
+
+/// In [`NEIGHBORS`], the mark of an absent neighbor.
+pub(super) const ABSENT: i64 = -1;
+
+/// Output: single precision [batch, tokens - 1], the probability that the anchor and a neighbor share
+/// an identity.
+pub(super) const PROB: &str = "prob";
+
+/// Metadata: the contract's version.
+const CONTRACT: &str = "density_peaks.contract";
+
+/// The version that is taken and written.
+const VERSION: &str = "1";
+
+/// Metadata: [`Contract::dim`].
+pub(super) const DIM: &str = "density_peaks.dim";
+
+/// Metadata: [`Contract::k`].
+const K: &str = "density_peaks.k";
+
+/// Metadata: [`Contract::metric`], by its name.
+const METRIC: &str = "density_peaks.metric";
 
 /// What a model says of itself, in the metadata of its file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,97 +44,79 @@ pub struct Contract {
     pub metric: Metric,
 }
 
-/// The version of the contract, `density_peaks.contract` in the metadata.
-const VERSION: &str = "1";
-
-fn wrong(message: impl Into<String>) -> Error {
-    Error::Model(message.into())
-}
-
 impl Contract {
-    /// Check an opened model: names, types, ranks and axes of what goes in and comes out, and its
-    /// metadata.
+    /// As keys and values of a file's metadata.
+    pub fn metadata(&self) -> [(&'static str, String); 4] {
+        [
+            (CONTRACT, VERSION.into()),
+            (DIM, self.dim.to_string()),
+            (K, self.k.to_string()),
+            (METRIC, self.metric.name().into()),
+        ]
+    }
+
+    /// Read it from a file's metadata, where `value` is that of a key.
     ///
     /// # Errors
-    /// With what is wrong and what it should be.
-    pub(super) fn of(session: &Session) -> Result<Self> {
-        let metadata = session.metadata().map_err(|error| wrong(error.to_string()))?;
-        let contract = metadata.custom("density_peaks.contract").ok_or_else(|| {
-            wrong(
-                "it has no metadata \"density_peaks.contract\"; a model for density_peaks is made as \
-                 docs/functions/transition_matrix.md says",
-            )
+    /// With the key that is missing, or what is wrong with its value and what it should be.
+    pub fn of_metadata(value: impl Fn(&str) -> Option<String>) -> Result<Self> {
+        let version = value(CONTRACT).ok_or_else(|| {
+            Error::Model(format!(
+                "it has no metadata \"{CONTRACT}\"; a model for density_peaks is made as \
+                 docs/functions/transition_matrix.md says"
+            ))
         })?;
-        if contract != VERSION {
-            return Err(wrong(format!(
-                "its metadata \"density_peaks.contract\" is '{contract}', but this density_peaks takes '{VERSION}'"
+        if version != VERSION {
+            return Err(Error::Model(format!(
+                "its metadata \"{CONTRACT}\" is '{version}', but this density_peaks takes '{VERSION}'"
             )));
         }
-        let number = |key: &str| {
-            let text = metadata.custom(key).ok_or_else(|| wrong(format!("it has no metadata \"{key}\"")))?;
-            let number = text.parse().ok().filter(|&number: &u32| number > 0);
-            number.map(|number| number as usize).ok_or_else(|| {
-                wrong(format!("its metadata \"{key}\" is '{text}', but must be a whole number of at least 1"))
-            })
+        let text = |key| value(key).ok_or_else(|| Error::Model(format!("it has no metadata \"{key}\"")));
+        let wrong = |key: &str, text: &str, range: &str| {
+            Error::Model(format!("its metadata \"{key}\" is '{text}', but must be {range}"))
         };
-        let dim = number("density_peaks.dim")?;
-        let k = number("density_peaks.k")?;
-        let key = "density_peaks.metric";
-        let text = metadata.custom(key).ok_or_else(|| wrong(format!("it has no metadata \"{key}\"")))?;
-        let metric = Metric::ALL.into_iter().find(|metric| metric.name() == text).ok_or_else(|| {
-            wrong(format!("its metadata \"{key}\" is '{text}', but must be one of 'cosine', 'ip', 'l2sq'"))
+        let number = |key| {
+            let text = text(key)?;
+            let number = text.parse().ok().filter(|&number: &u32| number > 0);
+            number.map(|number| number as usize).ok_or_else(|| wrong(key, &text, "a whole number of at least 1"))
+        };
+        let (dim, k, name) = (number(DIM)?, number(K)?, text(METRIC)?);
+        let metric = Metric::ALL.into_iter().find(|metric| metric.name() == name).ok_or_else(|| {
+            let names = Metric::ALL.map(|metric| format!("'{}'", metric.name()));
+            wrong(METRIC, &name, &format!("one of {}", names.join(", ")))
         })?;
-
-        names("input", session.inputs(), &["points", "neighbors"])?;
-        names("output", session.outputs(), &["prob"])?;
-        for outlet in session.inputs().iter().chain(session.outputs()) {
-            match outlet.name() {
-                "points" => tensor(outlet, TensorElementType::Float32, ["n", "D"], dim)?,
-                "neighbors" => tensor(outlet, TensorElementType::Int64, ["batch", "tokens"], dim)?,
-                _ => tensor(outlet, TensorElementType::Float32, ["batch", "tokens - 1"], dim)?,
-            }
-        }
         Ok(Self { dim, k, metric })
     }
 }
 
-/// Exactly these names, in any order.
-fn names(what: &str, found: &[Outlet], expected: &[&str]) -> Result<()> {
-    if found.len() == expected.len() && expected.iter().all(|name| found.iter().any(|outlet| outlet.name() == *name)) {
-        return Ok(());
-    }
-    let list = |names: Vec<&str>| match &*names {
-        [] => "none".into(),
-        names => names.iter().map(|name| format!("\"{name}\"")).collect::<Vec<_>>().join(", "),
-    };
-    let (found, expected) = (list(found.iter().map(|outlet| outlet.name()).collect()), list(expected.to_vec()));
-    Err(wrong(format!("its {what}s are {found}, but must be {expected}")))
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-/// A tensor of this type with these axes, each of any size but that called D.
-fn tensor(outlet: &Outlet, element: TensorElementType, axes: [&str; 2], dim: usize) -> Result<()> {
-    let name = outlet.name();
-    let ValueType::Tensor { ty, shape, .. } = outlet.dtype() else {
-        return Err(wrong(format!("\"{name}\" is {}, but must be a tensor", outlet.dtype())));
-    };
-    if *ty != element {
-        return Err(wrong(format!("\"{name}\" has values of type {ty}, but must have {element}")));
+    fn read(metadata: &[(&str, String)]) -> Result<Contract> {
+        Contract::of_metadata(|key| metadata.iter().find(|entry| entry.0 == key).map(|entry| entry.1.clone()))
     }
-    if shape.len() != 2 {
-        let (first, second) = (axes[0], axes[1]);
-        return Err(wrong(format!("\"{name}\" has {} axes, but must have 2: [{first}, {second}]", shape.len())));
-    }
-    for (&size, axis) in shape.iter().zip(axes).filter(|(size, _)| **size >= 0) {
-        if axis != "D" {
-            return Err(wrong(format!(
-                "axis {axis} of \"{name}\" has the fixed size {size}; export the model with a dynamic axis there"
-            )));
-        }
-        if size as u64 != dim as u64 {
-            return Err(wrong(format!(
-                "\"{name}\" has {size} dimensions, but its metadata \"density_peaks.dim\" is {dim}"
-            )));
+
+    #[test]
+    fn what_is_written_is_read() {
+        for metric in Metric::ALL {
+            let contract = Contract { dim: 128, k: 20, metric };
+            assert_eq!(read(&contract.metadata()), Ok(contract));
         }
     }
-    Ok(())
+
+    #[test]
+    fn a_key_that_is_missing_or_wrong_is_named() {
+        let metadata = Contract { dim: 128, k: 20, metric: Metric::Cosine }.metadata();
+        for at in 0..metadata.len() {
+            let mut wrong = metadata.clone();
+            wrong[at].1 = "0".into();
+            let mut missing = metadata.to_vec();
+            let (key, _) = missing.remove(at);
+            for found in [read(&wrong), read(&missing)] {
+                let error = found.unwrap_err().to_string();
+                assert!(error.contains(&format!("metadata \"{key}\"")), "{error}");
+            }
+        }
+    }
 }

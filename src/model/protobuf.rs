@@ -1,141 +1,123 @@
-//! A look at a model file before ONNX Runtime reads it: that it is an ONNX file, has all of its
-//! weights in it, and declares no more than it has.
-//!
-//! An ONNX file is one protobuf message. Of its schema (onnx.proto) only the way to the tensors is
-//! known here; every other field is passed over.
+//! Protobuf, the encoding of an ONNX file: messages written and read field by field, each field by the
+//! number that it has in its schema. See the encoding guide of Protocol Buffers.
+#![cfg_attr(
+    not(all(feature = "ort", feature = "training")),
+    allow(dead_code, reason = "one feature reads files, the other writes them")
+)]
 
-use crate::core::error::{Error, Result};
+use std::iter::from_fn;
 
-/// A message that can lead to a tensor.
-#[derive(Debug, Clone, Copy, PartialEq)]
-enum Message {
-    Model,
-    Graph,
-    Node,
-    Attribute,
-    Training,
-    SparseTensor,
-    Tensor,
-}
+/// How the value of a field is laid out, the low three bits of its tag; those above are its number.
+const VARINT: u64 = 0;
+const FIXED64: u64 = 1;
+const LENGTH_DELIMITED: u64 = 2;
+const FIXED32: u64 = 5;
+
+/// A message under construction.
+#[derive(Debug, Default)]
+pub struct Message(Vec<u8>);
 
 impl Message {
-    /// What the field of this number holds, if it leads to a tensor.
-    fn field(self, number: u64) -> Option<Self> {
-        Some(match (self, number) {
-            (Self::Model, 7) | (Self::Training, 1 | 2) | (Self::Attribute, 6 | 11) => Self::Graph,
-            (Self::Model, 20) => Self::Training,
-            (Self::Graph, 1) => Self::Node,
-            (Self::Node, 5) => Self::Attribute,
-            (Self::Graph, 15) | (Self::Attribute, 22 | 23) => Self::SparseTensor,
-            (Self::Graph, 5) | (Self::Attribute, 5 | 10) | (Self::SparseTensor, 1 | 2) => Self::Tensor,
-            _ => return None,
-        })
+    /// A whole number, an enumeration or a boolean.
+    pub fn number(mut self, field: u64, value: i64) -> Self {
+        self.tag(field, VARINT);
+        self.varint(value as u64);
+        self
     }
-}
 
-/// Messages within messages, as deep as protobuf itself allows.
-const DEPTH: usize = 100;
-
-/// Check the file.
-///
-/// # Errors
-/// With what is wrong with it.
-pub(super) fn check(file: &[u8]) -> Result<()> {
-    let mut graphs = 0;
-    walk(Message::Model, file, file.len() as u64, DEPTH, &mut graphs)?;
-    if graphs > 0 { Ok(()) } else { Err(unreadable()) }
-}
-
-fn unreadable() -> Error {
-    Error::Model("the file is no ONNX model, or only a part of one".into())
-}
-
-fn walk(message: Message, bytes: &[u8], file_bytes: u64, depth: usize, graphs: &mut usize) -> Result<()> {
-    if depth == 0 {
-        return Err(unreadable());
+    /// A float of 32 bits.
+    pub fn float(mut self, field: u64, value: f32) -> Self {
+        self.tag(field, FIXED32);
+        self.0.extend_from_slice(&value.to_le_bytes());
+        self
     }
-    let mut fields = Fields(bytes);
-    // Of a tensor: the values that it declares.
-    let mut values: u64 = 1;
-    while let Some((number, value)) = fields.next()? {
-        match (message.field(number), value) {
-            (Some(inner), Value::Bytes(bytes)) => {
-                *graphs += usize::from(message == Message::Model && inner == Message::Graph);
-                walk(inner, bytes, file_bytes, depth - 1, graphs)?;
-            }
-            // Inlined when the model is opened: functions that call each other twice, a few dozen deep,
-            // would fill any memory.
-            (None, _) if message == Message::Model && number == 25 => {
-                return Err(Error::Model(
-                    "it has functions of its own; inline them (onnx.inliner.inline_local_functions in Python)".into(),
-                ));
-            }
-            (None, value) if message == Message::Tensor => match (number, value) {
-                (13, _) | (14, Value::Number(1)) => {
-                    return Err(Error::Model(
-                        "weights are outside the file (ONNX external data); save the model with its weights in it"
-                            .into(),
-                    ));
-                }
-                (1, Value::Number(size)) => values = values.saturating_mul(size),
-                (1, Value::Bytes(packed)) => {
-                    let mut packed = Fields(packed);
-                    while !packed.0.is_empty() {
-                        values = values.saturating_mul(packed.number()?);
-                    }
-                }
-                _ => {}
-            },
-            _ => {}
+
+    /// A string or bytes.
+    pub fn bytes(mut self, field: u64, value: impl AsRef<[u8]>) -> Self {
+        let value = value.as_ref();
+        self.tag(field, LENGTH_DELIMITED);
+        self.varint(value.len() as u64);
+        self.0.extend_from_slice(value);
+        self
+    }
+
+    /// A message within this one.
+    pub fn message(self, field: u64, value: &Self) -> Self {
+        self.bytes(field, &value.0)
+    }
+
+    pub fn messages(self, field: u64, values: &[Self]) -> Self {
+        values.iter().fold(self, |message, value| message.message(field, value))
+    }
+
+    pub fn into_bytes(self) -> Vec<u8> {
+        self.0
+    }
+
+    fn tag(&mut self, field: u64, layout: u64) {
+        self.varint(field << 3 | layout);
+    }
+
+    /// Seven bits a byte, the lowest first.
+    fn varint(&mut self, mut value: u64) {
+        while value >= 0x80 {
+            self.0.push(value as u8 | 0x80);
+            value >>= 7;
         }
+        self.0.push(value as u8);
     }
-    // The smallest values have four bits. A size below 0 is a huge one here.
-    if message == Message::Tensor && values > file_bytes.saturating_mul(2) {
-        return Err(Error::Model(format!(
-            "a tensor of {values} values is declared, which a file of {file_bytes} bytes cannot hold"
-        )));
-    }
-    Ok(())
 }
 
-/// The value of a field, as far as it matters here.
-enum Value<'a> {
+/// Bytes that are no message, or only a part of one.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Malformed;
+
+/// The value of a field.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Value<'a> {
     Number(u64),
+    /// A string, bytes, a message, or packed numbers.
     Bytes(&'a [u8]),
-    Other,
+    /// Of a fixed number of bytes, which were passed over.
+    Fixed,
 }
 
-/// The fields of a message.
-struct Fields<'a>(&'a [u8]);
+/// The fields of a message, one by one.
+pub struct Fields<'a>(&'a [u8]);
 
 impl<'a> Fields<'a> {
-    fn next(&mut self) -> Result<Option<(u64, Value<'a>)>> {
+    pub fn of(message: &'a [u8]) -> Self {
+        Self(message)
+    }
+
+    /// The number and the value of the next field; `None` at the end.
+    pub fn next(&mut self) -> Result<Option<(u64, Value<'a>)>, Malformed> {
         if self.0.is_empty() {
             return Ok(None);
         }
-        let tag = self.number()?;
+        let tag = self.varint()?;
         let value = match tag & 7 {
-            0 => Value::Number(self.number()?),
-            1 => self.take(8).map(|_| Value::Other)?,
-            2 => {
-                let length = self.number()?;
+            VARINT => Value::Number(self.varint()?),
+            FIXED64 => self.take(8).map(|_| Value::Fixed)?,
+            LENGTH_DELIMITED => {
+                let length = self.varint()?;
                 Value::Bytes(self.take(length)?)
             }
-            5 => self.take(4).map(|_| Value::Other)?,
-            _ => return Err(unreadable()),
+            FIXED32 => self.take(4).map(|_| Value::Fixed)?,
+            _ => return Err(Malformed),
         };
-        if tag >> 3 == 0 { Err(unreadable()) } else { Ok(Some((tag >> 3, value))) }
+        if tag >> 3 == 0 { Err(Malformed) } else { Ok(Some((tag >> 3, value))) }
     }
 
-    fn take(&mut self, length: u64) -> Result<&'a [u8]> {
-        let length = usize::try_from(length).ok().filter(|&length| length <= self.0.len()).ok_or_else(unreadable)?;
+    fn take(&mut self, length: u64) -> Result<&'a [u8], Malformed> {
+        let length = usize::try_from(length).ok().filter(|&length| length <= self.0.len()).ok_or(Malformed)?;
         let (taken, rest) = self.0.split_at(length);
         self.0 = rest;
         Ok(taken)
     }
 
     /// A number of up to ten bytes, seven bits in each, the lowest first.
-    fn number(&mut self) -> Result<u64> {
+    fn varint(&mut self) -> Result<u64, Malformed> {
         let mut number = 0;
         for shift in (0..64).step_by(7) {
             let byte = self.take(1)?[0];
@@ -144,76 +126,52 @@ impl<'a> Fields<'a> {
                 return Ok(number);
             }
         }
-        Err(unreadable())
+        Err(Malformed)
     }
+}
+
+/// Numbers that are packed into one field.
+pub fn packed(bytes: &[u8]) -> impl Iterator<Item = Result<u64, Malformed>> {
+    let mut rest = Fields(bytes);
+    from_fn(move || (!rest.0.is_empty()).then(|| rest.varint()))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// A field that holds bytes.
-    fn field(number: u8, bytes: &[u8]) -> Vec<u8> {
-        let mut field = vec![number << 3 | 2, bytes.len() as u8];
-        field.extend_from_slice(bytes);
-        field
-    }
-
-    fn model(tensor: &[u8]) -> Vec<u8> {
-        field(7, &field(5, tensor))
+    #[test]
+    fn fields_are_encoded_as_the_guide_shows() {
+        // The examples of the encoding guide.
+        assert_eq!(Message::default().number(1, 150).into_bytes(), [0x08, 0x96, 0x01]);
+        let testing = Message::default().bytes(2, "testing");
+        assert_eq!(testing.into_bytes(), [0x12, 0x07, 0x74, 0x65, 0x73, 0x74, 0x69, 0x6e, 0x67]);
+        let nested = Message::default().message(3, &Message::default().number(1, 150));
+        assert_eq!(nested.into_bytes(), [0x1a, 0x03, 0x08, 0x96, 0x01]);
+        assert_eq!(Message::default().number(1, -2).into_bytes().len(), 11);
     }
 
     #[test]
-    fn a_tensor_in_the_file_is_fine() {
-        assert_eq!(check(&model(&[&[8, 2][..], &field(9, &[0; 8])].concat())), Ok(()));
-    }
-
-    #[test]
-    fn a_tensor_outside_the_file_is_refused_wherever_it_is() {
-        let external = [112, 1];
-        let in_an_attribute = field(7, &field(1, &field(5, &field(5, &external))));
-        for file in [model(&external), model(&field(13, &[])), in_an_attribute] {
-            assert!(check(&file).unwrap_err().to_string().contains("external data"));
+    fn fields_are_read_as_they_were_written() {
+        let inner = Message::default().number(1, i64::MAX).number(2, -2);
+        let message = Message::default().number(300, 150).float(4, 0.5).bytes(5, "text").message(6, &inner);
+        let (inner, message) = (inner.into_bytes(), message.into_bytes());
+        let mut fields = Fields::of(&message);
+        let mut found = Vec::new();
+        while let Some(field) = fields.next().unwrap() {
+            found.push(field);
         }
+        let expected =
+            [(300, Value::Number(150)), (4, Value::Fixed), (5, Value::Bytes(b"text")), (6, Value::Bytes(&inner))];
+        assert_eq!(found, expected);
+        let mut inner = Fields::of(&inner);
+        assert_eq!(inner.next(), Ok(Some((1, Value::Number(i64::MAX as u64)))));
+        assert_eq!(inner.next(), Ok(Some((2, Value::Number(-2i64 as u64)))));
     }
 
     #[test]
-    fn a_tensor_larger_than_the_file_is_refused() {
-        let sizes = [8, 0x80, 0x80, 0x80, 0x80, 0x10];
-        let packed = field(1, &sizes[1..]);
-        for dims in [&sizes[..], &packed, &[&sizes[..], &sizes].concat()] {
-            assert!(check(&model(dims)).unwrap_err().to_string().contains("cannot hold"));
-        }
-    }
-
-    #[test]
-    fn functions_are_refused() {
-        let functions = [&[0xca, 0x01, 0][..], &model(&[])].concat();
-        assert!(check(&functions).unwrap_err().to_string().contains("inline"));
-    }
-
-    #[test]
-    fn any_part_of_a_file_is_refused_or_whole() {
-        let file = model(&[&[8, 2][..], &field(9, &[0; 8])].concat());
-        for end in 0..file.len() {
-            assert_eq!(check(&file[..end]), Err(unreadable()), "{end}");
-        }
-        let nested = (0..300).fold(vec![], |inner, _| [&[58, inner.len().min(127) as u8][..], &inner].concat());
-        assert!(check(&nested).is_err());
-    }
-
-    #[test]
-    fn random_bytes_end() {
-        let mut state = 1u64;
-        for length in 0..2000 {
-            let file: Vec<u8> = (0..length % 97)
-                .map(|_| {
-                    state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
-                    (state >> 33) as u8
-                })
-                .collect();
-            // Not a panic, not endless.
-            let _ = check(&file);
-        }
+    fn packed_numbers_end_where_one_is_cut_off() {
+        assert_eq!(packed(&[0x03, 0x8e, 0x02]).collect::<Result<Vec<_>, _>>(), Ok(vec![3, 270]));
+        assert_eq!(packed(&[0x03, 0x8e]).collect::<Result<Vec<_>, _>>(), Err(Malformed));
     }
 }

@@ -76,13 +76,13 @@ const K: Parameter<Count> = Parameter {
 };
 const ENCODER: Parameter<Choice<Encoder>> = Parameter {
     name: "encoder",
-    default: DefaultValue::Text("none"),
+    default: DefaultValue::Text(train::ENCODER.name()),
     takes: Choice(|| Encoder::ALL.map(|encoder| (encoder.name(), encoder)).into()),
     description: "what is made of the vectors: 'transformer' (the paper's layer), 'aggregate' (the mean of the neighbors beside the anchor), 'gcn' (one graph convolution) or 'none', which leaves the context alone",
 };
 const CONTEXT: Parameter<Flag> = Parameter {
     name: "context",
-    default: DefaultValue::Flag(true),
+    default: DefaultValue::Flag(train::CONTEXT),
     takes: Flag,
     description: "whether the model also sees how dense the neighborhoods of two points are and how far they agree, under a metric fitted to the labels; 'none' without it is the calibrated cosine",
 };
@@ -118,7 +118,7 @@ const HELD_OUT: Parameter<Number> = Parameter {
 };
 const SEED: Parameter<Count> = Parameter {
     name: "seed",
-    default: DefaultValue::Integer(0),
+    default: DefaultValue::Integer(train::SEED as i32),
     takes: Count(0),
     description: "of all that is random; the same rows and seed give the same file",
 };

@@ -2,16 +2,16 @@
 
 use rayon::prelude::*;
 
-/// Decay of the means of the gradient and of its square.
+/// Decay of the means of the gradient and of its square: Kingma and Ba's.
 const BETA: [f32; 2] = [0.9, 0.999];
 
-/// Added to the root of the mean square.
+/// Added to the root of the mean square: likewise.
 const EPSILON: f32 = 1e-8;
 
-/// Share of a parameter that a step at rate 1 takes away.
+/// Share of a parameter that a step at rate 1 takes away: the default of PyTorch's AdamW.
 const WEIGHT_DECAY: f32 = 0.01;
 
-/// Parameters that a thread takes at a time.
+/// Parameters that a thread takes at a time: 64 KiB of each vector. No effect on the result.
 const CHUNK: usize = 1 << 14;
 
 pub struct Adam {

@@ -6,32 +6,44 @@
 //! `exp((cos - 1) / t)` at several scales `t`, over the anchor's neighborhood; the agreement of two
 //! rows is what TPDi measures (equation 6 of the paper), and the cosine of the two diffused vectors.
 
+use std::ops::RangeInclusive;
+
 use ndarray::{Array1, Array2, ArrayView2, Axis, Zip, s};
 use rayon::prelude::*;
 
 use super::measure::Calibration;
-use super::neighborhoods::Neighborhoods;
+use super::neighborhood_tokens::NeighborhoodTokens;
 use crate::core::error::Result;
 use crate::core::knn::Points;
 use crate::core::monitor::Monitor;
 
-/// Scales of the adjacencies, in units of the cosine that a calibrated logit of 1 stands for.
+/// Scales of the adjacencies, in units of the cosine that a calibrated logit of 1 stands for: from that
+/// unit on, doubled. Chosen by hand; no comparison with others is kept.
 pub const SCALES: [f32; 3] = [1.0, 2.0, 4.0];
 
 /// Features of a pair.
 pub const FEATURES: usize = 3 + 4 * SCALES.len();
 
-/// Least squared length of a diffused vector.
+/// Least length of a whitened vector, and squared length of a diffused one, so that zero does not divide.
 pub const LEAST: f32 = 1e-12;
 
-/// Weight of the identity beside the covariance, whose mean variance is 1.
+/// Weight of the identity beside the covariance, whose mean variance is 1: as much as the covariance, so
+/// that directions without variance do not count without bound. Chosen by hand, likewise.
 const SHRINKAGE: f64 = 1.0;
 
-/// Rows whose covariance is summed in one product.
+/// Rows whose covariance is summed in one product, between two looks at whether to stop.
 const BLOCK: usize = 1024;
 
-/// Most parts that are summed on their own.
+/// Most parts that are summed on their own, each a matrix D x D. A fixed number, so that the sums do not
+/// depend on the threads.
 const PARTS: usize = 32;
+
+/// What a calibrated slope is brought to, in logits a unit of the cosine, so that the scales make sense
+/// where the pairs are of one kind up to chance, or a threshold separates them.
+const SLOPES: RangeInclusive<f64> = 1.0..=100.0;
+
+/// Least standard deviation that a feature is divided by: one that is the same for all pairs stays so.
+const LEAST_DEVIATION: f64 = 1e-6;
 
 #[derive(Debug, Clone)]
 pub struct Context {
@@ -63,7 +75,7 @@ impl Context {
 
     /// Set the scales by the calibration of the fitted metric's cosine.
     pub fn calibrate(&mut self, calibration: Calibration) {
-        self.sharpness = SCALES.map(|scale| calibration.slope.clamp(1.0, 100.0) as f32 / scale);
+        self.sharpness = SCALES.map(|scale| calibration.slope.clamp(*SLOPES.start(), *SLOPES.end()) as f32 / scale);
     }
 
     /// Bring the features of these pairs to mean 0 and variance 1.
@@ -72,7 +84,7 @@ impl Context {
             let n = column.len().max(1) as f64;
             let mean = column.iter().map(|&x| f64::from(x)).sum::<f64>() / n;
             let variance = column.iter().map(|&x| (f64::from(x) - mean).powi(2)).sum::<f64>() / n;
-            (mean as f32, (1.0 / variance.sqrt().max(1e-6)) as f32)
+            (mean as f32, (1.0 / variance.sqrt().max(LEAST_DEVIATION)) as f32)
         });
         let (means, inverses): (Vec<f32>, Vec<f32>) = sums.unzip();
         (self.mean, self.inverse) = (means.into(), inverses.into());
@@ -91,7 +103,7 @@ impl Context {
     }
 
     /// The cosine of each pair under the fitted metric.
-    pub fn cosines(&self, neighborhoods: &Neighborhoods) -> Vec<f32> {
+    pub fn cosines(&self, neighborhoods: &NeighborhoodTokens) -> Vec<f32> {
         let pairs = neighborhoods.each().flat_map(|tokens| {
             let whitened = self.whitened(&tokens);
             whitened.slice(s![1.., ..]).dot(&whitened.row(0)).into_iter()
@@ -100,7 +112,7 @@ impl Context {
     }
 
     /// Pairs x [`FEATURES`].
-    pub fn features(&self, neighborhoods: &Neighborhoods) -> Array2<f32> {
+    pub fn features(&self, neighborhoods: &NeighborhoodTokens) -> Array2<f32> {
         let mut features = Array2::zeros((neighborhoods.pairs(), FEATURES));
         for (tokens, pairs) in neighborhoods.each().zip(neighborhoods.pair_ranges()) {
             let whitened = self.whitened(&tokens);
@@ -239,7 +251,7 @@ mod tests {
         let points = Points::new(Embeddings::new(values, 3).unwrap(), Metric::Cosine, &Monitor::new()).unwrap();
         let labels: Vec<u32> = (0..20).map(|point| point / 2).collect();
         let context = Context::fit(&points, &labels, &Monitor::new()).unwrap();
-        let pairs = Neighborhoods::new(&points, [(0, &[1, 2][..])].into_iter());
+        let pairs = NeighborhoodTokens::new(&points, [(0, &[1, 2][..])].into_iter());
         let (raw, fitted) = (pairs.cosines(), context.cosines(&pairs));
         assert!(raw[0] < raw[1] && fitted[0] > fitted[1], "{raw:?} {fitted:?}");
     }

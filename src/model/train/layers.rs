@@ -8,13 +8,13 @@ use rand::{Rng, RngExt};
 
 /// A matrix among the parameters.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Matrix {
+pub struct ParameterMatrix {
     start: usize,
     pub rows: usize,
     pub columns: usize,
 }
 
-impl Matrix {
+impl ParameterMatrix {
     pub fn of<'a>(&self, parameters: &'a [f32]) -> ArrayView2<'a, f32> {
         let values = &parameters[self.start..self.start + self.rows * self.columns];
         ArrayView2::from_shape((self.rows, self.columns), values).expect("the layout's own length")
@@ -63,20 +63,20 @@ impl Layout {
         Self { parameters: Vec::new(), random }
     }
 
-    fn add(&mut self, rows: usize, columns: usize, mut value: impl FnMut(&mut SmallRng) -> f32) -> Matrix {
+    fn add(&mut self, rows: usize, columns: usize, mut value: impl FnMut(&mut SmallRng) -> f32) -> ParameterMatrix {
         let start = self.parameters.len();
         let values = (0..rows * columns).map(|_| value(&mut self.random));
         self.parameters.extend(values);
-        Matrix { start, rows, columns }
+        ParameterMatrix { start, rows, columns }
     }
 
     /// A matrix of uniform values of the given variance.
-    pub fn matrix(&mut self, rows: usize, columns: usize, variance: f32) -> Matrix {
+    pub fn matrix(&mut self, rows: usize, columns: usize, variance: f32) -> ParameterMatrix {
         let bound = (3.0 * variance).sqrt();
         self.add(rows, columns, |random| bound * (2.0 * random.random::<f32>() - 1.0))
     }
 
-    pub fn constant(&mut self, columns: usize, value: f32) -> Matrix {
+    pub fn constant(&mut self, columns: usize, value: f32) -> ParameterMatrix {
         self.add(1, columns, |_| value)
     }
 
@@ -95,8 +95,8 @@ impl Layout {
 /// `y = x W + b`, row by row.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Linear {
-    pub weight: Matrix,
-    pub bias: Matrix,
+    pub weight: ParameterMatrix,
+    pub bias: ParameterMatrix,
 }
 
 impl Linear {
@@ -118,7 +118,7 @@ impl Linear {
 }
 
 /// Add the gradient of a bias.
-pub fn add_columns(bias: Matrix, gradient: &mut [f32], dy: &Array2<f32>) {
+pub fn add_columns(bias: ParameterMatrix, gradient: &mut [f32], dy: &Array2<f32>) {
     let mut sum = bias.vector_mut(gradient);
     dy.outer_iter().for_each(|row| sum += &row);
 }
@@ -126,11 +126,12 @@ pub fn add_columns(bias: Matrix, gradient: &mut [f32], dy: &Array2<f32>) {
 /// Rows brought to mean 0 and variance 1, then scaled and shifted by column (Ba et al. 2016).
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct LayerNorm {
-    pub scale: Matrix,
-    pub shift: Matrix,
+    pub scale: ParameterMatrix,
+    pub shift: ParameterMatrix,
 }
 
-/// What [`LayerNorm`] adds to a variance.
+/// What [`LayerNorm`] adds to a variance, so that equal values do not divide by zero: the default of
+/// PyTorch and ONNX.
 pub const NORM_EPSILON: f32 = 1e-5;
 
 /// What the gradient of a [`LayerNorm`] needs of its forward pass.

@@ -45,6 +45,9 @@ pub struct Calibration {
 /// Newton steps of a fit; it has settled after about ten.
 const STEPS: usize = 50;
 
+/// A step of less than this share of the slope is the last.
+const SETTLED: f64 = 1e-9;
+
 /// Squared slope and intercept count as so much of the mean loss, so that pairs which a threshold
 /// separates have a fit as well.
 const RIDGE: f64 = 1e-6;
@@ -74,7 +77,7 @@ impl Calibration {
             let shrink = (1.0 + slope.abs()) / (1.0 + slope.abs()).max(step[0].abs());
             slope -= shrink * step[0];
             intercept -= shrink * step[1];
-            if step[0].abs() < 1e-9 * (1.0 + slope.abs()) {
+            if step[0].abs() < SETTLED * (1.0 + slope.abs()) {
                 break;
             }
         }

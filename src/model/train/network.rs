@@ -5,41 +5,14 @@ use rand::SeedableRng;
 use rand::rngs::SmallRng;
 
 use super::context::FEATURES;
+use super::encoder::Encoder;
 use super::layers::{
-    Dropout, Layout, Linear, Mask, Matrix, add_columns, drop_out, drop_out_backward, relu, relu_backward,
+    Dropout, Layout, Linear, Mask, ParameterMatrix, add_columns, drop_out, drop_out_backward, relu, relu_backward,
 };
-use super::neighborhoods::Neighborhoods;
+use super::neighborhood_tokens::NeighborhoodTokens;
 use super::transformer::{self, Transformer};
 
-/// What the pair perceptron sees of the vectors.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Encoder {
-    /// One Transformer encoder layer over the anchor and its neighbors (the paper, section 3.4).
-    Transformer,
-    /// The vectors, and the mean of the neighbors beside the anchor (after Pair-Cls, Liu et al. 2021).
-    Aggregate,
-    /// One graph convolution over the neighborhood (after GCN(V), Yang et al. 2020).
-    Gcn,
-    /// Nothing.
-    None,
-}
-
-impl Encoder {
-    /// Every encoder.
-    pub const ALL: [Self; 4] = [Self::Transformer, Self::Aggregate, Self::Gcn, Self::None];
-
-    /// `transformer`, `aggregate`, `gcn` or `none`.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Transformer => "transformer",
-            Self::Aggregate => "aggregate",
-            Self::Gcn => "gcn",
-            Self::None => "none",
-        }
-    }
-}
-
-/// Outputs of the pair perceptron's two hidden layers.
+/// Outputs of the pair perceptron's two hidden layers: the paper's.
 const HIDDEN: [usize; 2] = [256, 128];
 
 /// Where the layers have their parameters.
@@ -50,10 +23,10 @@ pub struct Network {
     pub transformer: Option<Transformer>,
     pub convolution: Option<Linear>,
     /// The first layer's matrix, in the parts of the anchor, the neighbor and the context.
-    pub anchor: Matrix,
-    pub neighbor: Matrix,
-    pub context: Matrix,
-    pub first_bias: Matrix,
+    pub anchor: ParameterMatrix,
+    pub neighbor: ParameterMatrix,
+    pub context: ParameterMatrix,
+    pub first_bias: ParameterMatrix,
     pub second: Linear,
     /// Starts at zero.
     pub last: Linear,
@@ -120,7 +93,7 @@ impl Network {
     pub fn forward(
         &self,
         parameters: &[f32],
-        neighborhoods: &Neighborhoods,
+        neighborhoods: &NeighborhoodTokens,
         context: Array2<f32>,
         mut dropout: Option<Dropout>,
     ) -> (Array1<f32>, Pass) {
@@ -146,7 +119,7 @@ impl Network {
         &self,
         parameters: &[f32],
         gradient: &mut [f32],
-        neighborhoods: &Neighborhoods,
+        neighborhoods: &NeighborhoodTokens,
         pass: &Pass,
         logits: Array1<f32>,
     ) {
@@ -184,7 +157,7 @@ impl Network {
     fn encode(
         &self,
         parameters: &[f32],
-        neighborhoods: &Neighborhoods,
+        neighborhoods: &NeighborhoodTokens,
         dropout: &mut Option<Dropout>,
     ) -> (Encoded, Array2<f32>, Array2<f32>) {
         let tokens = &neighborhoods.tokens * self.scale();

@@ -1,11 +1,18 @@
-use super::context::FEATURES;
-use super::layers::Dropout;
-use super::neighborhoods::Neighborhoods;
-use super::network::{Encoder, Network};
-use super::*;
-use crate::core::embeddings::Embeddings;
-use crate::core::knn::Metric;
 use ndarray::Array2;
+use rand::rngs::SmallRng;
+use rand::{Rng, SeedableRng};
+
+use super::context::FEATURES;
+use super::encoder::Encoder;
+use super::layers::Dropout;
+use super::neighborhood_tokens::NeighborhoodTokens;
+use super::network::Network;
+use super::options::TrainOptions;
+use super::trainer::{loss, train};
+use crate::core::embeddings::Embeddings;
+use crate::core::error::Error;
+use crate::core::knn::{Metric, Points};
+use crate::core::monitor::Monitor;
 
 /// Identities of four points each, hard to tell apart.
 fn faces(identities: usize, dim: usize, noise: f32) -> (Points, Vec<Option<u32>>) {
@@ -28,7 +35,7 @@ fn options(encoder: Encoder, context: bool) -> TrainOptions {
 fn gradients_are_those_of_the_loss() {
     let (points, _) = faces(4, 6, 0.5);
     let lists: [(u32, &[u32]); 3] = [(0, &[1, 2, 5, 9]), (7, &[6, 4]), (3, &[15])];
-    let neighborhoods = Neighborhoods::new(&points, lists.into_iter());
+    let neighborhoods = NeighborhoodTokens::new(&points, lists.into_iter());
     let pairs = neighborhoods.pairs();
     let kinds = Encoder::ALL.into_iter().flat_map(|encoder| [(encoder, true), (encoder, false)]);
     for (encoder, context) in kinds.filter(|kind| *kind != (Encoder::None, false)) {

@@ -6,12 +6,12 @@ use ndarray::{Array2, Axis, s};
 use super::layers::{
     Dropout, LayerNorm, Layout, Linear, Mask, Normed, drop_out, drop_out_backward, relu, relu_backward,
 };
-use super::neighborhoods::Neighborhoods;
+use super::neighborhood_tokens::NeighborhoodTokens;
 
-/// Attention heads, if they divide D.
+/// Attention heads, if they divide D: the paper's.
 const HEADS: usize = 8;
 
-/// Outputs of the first feed-forward layer.
+/// Outputs of the first feed-forward layer: the paper's.
 const FEED_FORWARD: usize = 2048;
 
 #[derive(Debug, Clone, Copy)]
@@ -60,7 +60,7 @@ impl Transformer {
     pub fn forward(
         &self,
         parameters: &[f32],
-        neighborhoods: &Neighborhoods,
+        neighborhoods: &NeighborhoodTokens,
         tokens: Array2<f32>,
         dropout: &mut Option<Dropout>,
     ) -> (Array2<f32>, Pass) {
@@ -108,7 +108,7 @@ impl Transformer {
         &self,
         parameters: &[f32],
         gradient: &mut [f32],
-        neighborhoods: &Neighborhoods,
+        neighborhoods: &NeighborhoodTokens,
         pass: &Pass,
         tokens: Array2<f32>,
     ) {

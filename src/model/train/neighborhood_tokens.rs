@@ -1,4 +1,4 @@
-//! Anchors with their neighbors, as a network takes them.
+//! Anchors with their neighbors, as a network takes them while it is trained.
 
 use std::ops::Range;
 
@@ -8,14 +8,14 @@ use crate::core::knn::Points;
 
 /// Some anchors, each followed by its neighbors: one row of features a token.
 #[derive(Debug, Clone)]
-pub struct Neighborhoods {
+pub struct NeighborhoodTokens {
     /// Tokens x D features, rows of length 1.
     pub tokens: Array2<f32>,
     /// Where each anchor's tokens begin, and the end.
     starts: Vec<usize>,
 }
 
-impl Neighborhoods {
+impl NeighborhoodTokens {
     /// The points of these rows; each list is an anchor and its neighbors.
     pub fn new<'a>(points: &Points, lists: impl Iterator<Item = (u32, &'a [u32])>) -> Self {
         let (mut starts, mut rows) = (vec![0], Vec::new());
@@ -76,7 +76,7 @@ impl Neighborhoods {
         (anchors, neighbors)
     }
 
-    /// The reverse of [`Neighborhoods::split`].
+    /// The reverse of [`NeighborhoodTokens::split`].
     pub fn join(&self, anchors: &Array2<f32>, neighbors: &Array2<f32>) -> Array2<f32> {
         let mut tokens = Array2::zeros((self.tokens.nrows(), anchors.ncols()));
         let mut pair = 0;

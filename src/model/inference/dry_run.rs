@@ -1,15 +1,17 @@
 //! A model tried on made-up points: are its results probabilities, and do they depend on an anchor
 //! and its neighbors alone?
 
-use super::learned::Batch;
+use super::batch::Batch;
 use crate::core::error::{Error, Result};
+use crate::model::contract::{ABSENT, NEIGHBORS, PROB};
 
-/// Anchors of the batch, and neighbors of each.
+/// Anchors of the batch, and neighbors of each: few, to be quick, but several, so that one can depend
+/// on another.
 const ANCHORS: usize = 3;
-const NEIGHBORS: usize = 5;
+const WIDTH: usize = 5;
 
 /// Absent neighbors that are added.
-const ABSENT: usize = 2;
+const PADDING: usize = 2;
 
 /// How far two results may differ that should be equal: a model with weights of 8 bits rounds by what
 /// else is in the batch.
@@ -19,18 +21,18 @@ const TOLERANCE: f32 = 0.02;
 ///
 /// # Errors
 /// With what is wrong with its results.
-pub(super) fn check(dim: usize, mut run: impl FnMut(&Batch) -> Result<Vec<f32>>) -> Result<()> {
+pub fn check(dim: usize, mut run: impl FnMut(&Batch) -> Result<Vec<f32>>) -> Result<()> {
     let points = points(dim);
-    let tokens = NEIGHBORS + 1;
+    let tokens = WIDTH + 1;
     let n = ANCHORS * tokens;
     let neighbors: Vec<i64> = (0..n as i64).collect();
     let together = run(&Batch { points: points.clone(), n, neighbors, tokens })?;
     if let Some(prob) = together.iter().find(|prob| !(0.0..=1.0).contains(*prob)) {
         return Err(Error::Model(format!(
-            "in a dry run its result \"prob\" has the value {prob}, but must have probabilities, between 0 and 1"
+            "in a dry run its result \"{PROB}\" has the value {prob}, but must have probabilities, between 0 and 1"
         )));
     }
-    for (anchor, expected) in together.chunks(NEIGHBORS).enumerate() {
+    for (anchor, expected) in together.chunks(WIDTH).enumerate() {
         let own = points[anchor * tokens * dim..(anchor + 1) * tokens * dim].to_vec();
         let mut neighbors: Vec<i64> = (0..tokens as i64).collect();
         let alone = run(&Batch { points: own.clone(), n: tokens, neighbors: neighbors.clone(), tokens })?;
@@ -39,12 +41,15 @@ pub(super) fn check(dim: usize, mut run: impl FnMut(&Batch) -> Result<Vec<f32>>)
             &alone,
             "with the other anchors of the batch, but must depend on an anchor and its neighbors alone",
         )?;
-        neighbors.resize(tokens + ABSENT, -1);
-        let padded = run(&Batch { points: own, n: tokens, neighbors, tokens: tokens + ABSENT })?;
+        neighbors.resize(tokens + PADDING, ABSENT);
+        let padded = run(&Batch { points: own, n: tokens, neighbors, tokens: tokens + PADDING })?;
         same(
             expected,
-            &padded[..NEIGHBORS],
-            "with the number of absent neighbors (-1 in \"neighbors\"), but must be the same without them; mask them out",
+            &padded[..WIDTH],
+            &format!(
+                "with the number of absent neighbors ({ABSENT} in \"{NEIGHBORS}\"), but must be the same without \
+                 them; mask them out"
+            ),
         )?;
     }
     Ok(())
@@ -66,10 +71,10 @@ fn points(dim: usize) -> Vec<f32> {
         state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
         (state >> 40) as f32 / (1u64 << 23) as f32 - 1.0
     };
-    let mut points = Vec::with_capacity(ANCHORS * (NEIGHBORS + 1) * dim);
+    let mut points = Vec::with_capacity(ANCHORS * (WIDTH + 1) * dim);
     for _ in 0..ANCHORS {
         let anchor: Vec<f32> = (0..dim).map(|_| random()).collect();
-        for place in 0..=NEIGHBORS {
+        for place in 0..=WIDTH {
             let mut point: Vec<f32> = anchor.iter().map(|x| x + place as f32 * 0.4 * random()).collect();
             let length = point.iter().map(|x| x * x).sum::<f32>().sqrt().max(f32::MIN_POSITIVE);
             point.iter_mut().for_each(|x| *x /= length);

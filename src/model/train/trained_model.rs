@@ -4,17 +4,17 @@ use ndarray::Array2;
 
 use super::context::Context;
 use super::measure::Calibration;
-use super::neighborhoods::Neighborhoods;
+use super::neighborhood_tokens::NeighborhoodTokens;
 use super::network::Network;
-use super::onnx;
 use crate::core::embeddings::Embeddings;
 use crate::core::error::Result;
 use crate::core::knn::{Metric, Points};
 use crate::core::monitor::Monitor;
+use crate::model::contract::Contract;
 
 /// The probability that an anchor and a neighbor share an identity.
 #[derive(Debug, Clone)]
-pub struct Model {
+pub struct TrainedModel {
     pub(super) network: Network,
     pub(super) parameters: Vec<f32>,
     pub(super) calibration: Calibration,
@@ -22,7 +22,7 @@ pub struct Model {
     pub(super) k: usize,
 }
 
-impl Model {
+impl TrainedModel {
     /// D, the dimensions of the embeddings.
     pub fn dim(&self) -> usize {
         self.network.dim
@@ -33,10 +33,9 @@ impl Model {
         self.k
     }
 
-    /// The model as an ONNX file, by the contract that `transition_matrix` takes. Its metadata has a
-    /// self-test, see [`Model::check`].
-    pub fn to_onnx(&self) -> Result<Vec<u8>> {
-        Ok(onnx::export(self, &self.check()?))
+    /// What the model says of itself.
+    pub fn contract(&self) -> Contract {
+        Contract { dim: self.dim(), k: self.k, metric: Metric::Cosine }
     }
 
     /// The probabilities of the pairs of an anchor and its neighbors, where each list begins with the
@@ -46,7 +45,7 @@ impl Model {
     /// If a row is no point, or the points have other dimensions than the model.
     pub fn probabilities(&self, points: &Points, lists: &[&[u32]]) -> Vec<f32> {
         let lists = lists.iter().filter_map(|list| list.split_first()).map(|(&anchor, neighbors)| (anchor, neighbors));
-        let neighborhoods = Neighborhoods::new(points, lists);
+        let neighborhoods = NeighborhoodTokens::new(points, lists);
         let context = match &self.context {
             Some(context) => context.features(&neighborhoods),
             None => Array2::zeros((neighborhoods.pairs(), 0)),
@@ -56,7 +55,7 @@ impl Model {
     }
 
     /// The logit of each pair.
-    pub(super) fn logits(&self, neighborhoods: &Neighborhoods, context: Array2<f32>) -> Vec<f32> {
+    pub(super) fn logits(&self, neighborhoods: &NeighborhoodTokens, context: Array2<f32>) -> Vec<f32> {
         let (network, _) = self.network.forward(&self.parameters, neighborhoods, context, None);
         let cosines = neighborhoods.cosines().into_iter();
         network.iter().zip(cosines).map(|(network, cosine)| network + self.calibration.logit(cosine)).collect()

@@ -5,20 +5,23 @@ use rand::rngs::SmallRng;
 use rand::seq::SliceRandom;
 use rayon::prelude::*;
 
-use super::SCORED;
 use super::context::Context;
 use super::measure::{Ranking, ranking};
-use super::neighborhoods::Neighborhoods;
+use super::neighborhood_tokens::NeighborhoodTokens;
 use crate::core::embeddings::Embeddings;
 use crate::core::error::{Error, Result};
 use crate::core::knn::{KnnGraph, KnnOptions, Method, Metric, Points, knn_graph};
 use crate::core::monitor::Monitor;
 
-/// Fewest identities of two points or more to learn from.
+/// Anchors whose pairs are scored together: their features and layers are in memory at a time.
+pub const SCORED: usize = 32;
+
+/// Fewest identities of two points or more to learn from. Chosen by hand, so that there are several on
+/// both sides; far more are better.
 const LEAST_IDENTITIES: usize = 10;
 
 /// Points of some identities, with the exact graph among them.
-pub struct Half {
+pub struct LabelledHalf {
     pub points: Points,
     graph: KnnGraph,
     pub labels: Vec<u32>,
@@ -30,7 +33,7 @@ pub struct Half {
     pub context: Array2<f32>,
 }
 
-impl Half {
+impl LabelledHalf {
     /// The half with these rows of the points, which have labels.
     pub fn new(points: &Points, labels: &[Option<u32>], rows: &[u32], k: usize, monitor: &Monitor) -> Result<Self> {
         let (mut values, mut features) = (Vec::with_capacity(rows.len() * points.dim()), Vec::new());
@@ -45,7 +48,7 @@ impl Half {
         let same: Vec<bool> = pairs.map(|(row, neighbor)| labels[row] == labels[neighbor as usize]).collect();
         let context = Array2::zeros((same.len(), 0));
         let mut half = Self { points, graph, labels, same, cosines: vec![], context };
-        half.cosines = half.each(Neighborhoods::cosines, monitor)?.concat();
+        half.cosines = half.each(NeighborhoodTokens::cosines, monitor)?.concat();
         Ok(half)
     }
 
@@ -55,7 +58,7 @@ impl Half {
     }
 
     /// Something of all pairs, by runs of anchors.
-    pub fn each<T: Send>(&self, of: impl Fn(&Neighborhoods) -> T + Sync, monitor: &Monitor) -> Result<Vec<T>> {
+    pub fn each<T: Send>(&self, of: impl Fn(&NeighborhoodTokens) -> T + Sync, monitor: &Monitor) -> Result<Vec<T>> {
         let anchors: Vec<u32> = (0..self.points.len() as u32).collect();
         let runs = anchors.par_chunks(SCORED).map(|anchors| monitor.check().map(|()| of(&self.neighborhoods(anchors))));
         runs.collect()
@@ -69,13 +72,13 @@ impl Half {
         Ok(())
     }
 
-    fn neighborhoods(&self, anchors: &[u32]) -> Neighborhoods {
+    fn neighborhoods(&self, anchors: &[u32]) -> NeighborhoodTokens {
         let lists = anchors.iter().map(|&anchor| (anchor, self.graph.row(anchor as usize).0));
-        Neighborhoods::new(&self.points, lists)
+        NeighborhoodTokens::new(&self.points, lists)
     }
 
     /// Some anchors with their pairs' context.
-    pub fn of(&self, anchors: &[u32]) -> (Neighborhoods, Array2<f32>) {
+    pub fn of(&self, anchors: &[u32]) -> (NeighborhoodTokens, Array2<f32>) {
         let mut context = Array2::zeros((anchors.len() * self.width(), self.context.ncols()));
         for (mut to, from) in context.rows_mut().into_iter().zip(self.pairs_of(anchors)) {
             to.assign(&self.context.row(from));

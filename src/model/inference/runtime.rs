@@ -52,13 +52,7 @@ impl Runtime {
                 Err(reason) => error = error.or(Some(reason)),
             }
         }
-        Err(error.unwrap_or_else(|| {
-            Error::Runtime(
-                "a model needs ONNX Runtime, which is not here; install it in the Python that runs DuckDB \
-                 (pip install onnxruntime), or name the library with SET density_peaks_onnxruntime = '...'"
-                    .into(),
-            )
-        }))
+        Err(error.unwrap_or(Error::NoRuntime))
     }
 
     /// The file that was loaded.
