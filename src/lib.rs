@@ -31,6 +31,7 @@
 //! The engine of operators behind the SQL functions is in `engine`, everything that knows DuckDB in `duckdb`.
 
 mod core;
+#[cfg(any(feature = "ort", feature = "training"))]
 pub mod model;
 
 #[cfg(feature = "extension")]

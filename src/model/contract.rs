@@ -11,6 +11,7 @@ pub(super) const POINTS: &str = "points";
 pub(super) const NEIGHBORS: &str = "neighbors";
 
 /// In [`NEIGHBORS`], the mark of an absent neighbor.
+#[cfg(feature = "ort")]
 pub(super) const ABSENT: i64 = -1;
 
 /// Output: single precision [batch, tokens - 1], the probability that the anchor and a neighbor share
