@@ -32,7 +32,7 @@ impl Default for ClusterOptions {
             knn: Default::default(),
             kernel: Default::default(),
             ndde: Default::default(),
-            tau: 0.7,
+            tau: dpc::TAU,
         }
     }
 }

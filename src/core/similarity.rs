@@ -3,6 +3,9 @@
 
 use crate::core::error::{Error, Result};
 
+/// The scale of [`Kernel::Exp`], unless another is asked for; right for a raw cosine.
+pub const SIGMA: f64 = 0.1;
+
 /// From distance to similarity.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Kernel {
@@ -26,7 +29,7 @@ pub enum Kernel {
 
 impl Default for Kernel {
     fn default() -> Self {
-        Self::Exp { sigma: 0.1 }
+        Self::Exp { sigma: SIGMA }
     }
 }
 

@@ -236,7 +236,7 @@ pub struct AssignClusters {
 pub struct ClusterWith {
     pub graph: Input,
     #[serde(with = "MethodOfGraph")]
-    pub method: methods::Method,
+    pub method: methods::GraphMethod,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

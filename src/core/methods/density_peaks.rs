@@ -8,15 +8,29 @@ use crate::core::monitor::Monitor;
 use crate::core::sparse::{Matrix, ROWS, row};
 
 /// How neighbors count toward the density of a point.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum DensityKernel {
     /// One each, within the cutoff.
     Count,
     /// `exp(-(distance / cutoff)^2)`.
+    #[default]
     Gaussian,
 }
 
-/// See [`Method::DensityPeaks`](super::Method::DensityPeaks).
+impl DensityKernel {
+    /// Every kernel.
+    pub const ALL: [Self; 2] = [Self::Gaussian, Self::Count];
+
+    /// `gaussian` or `count`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Count => "count",
+            Self::Gaussian => "gaussian",
+        }
+    }
+}
+
+/// See [`GraphMethod::DensityPeaks`](super::GraphMethod::DensityPeaks).
 pub fn density_peaks(
     graph: &Matrix,
     kernel: DensityKernel,

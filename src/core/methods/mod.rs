@@ -1,6 +1,6 @@
 //! Other clusterings of the same points, to compare with: by their graph, and k-means.
 //!
-//! All but [`Method::RankOrder`] take the graph as undirected: an edge counts in both directions, of
+//! All but [`GraphMethod::RankOrder`] take the graph as undirected: an edge counts in both directions, of
 //! two distances the smaller. A point without an edge is a cluster of its own.
 
 mod components;
@@ -8,21 +8,26 @@ mod dbscan;
 mod density_peaks;
 mod graph;
 mod kmeans;
+mod labels;
 mod linkage;
-pub(crate) mod map_equation;
+mod map_equation;
 mod rank_order;
+mod stop;
 
+pub use dbscan::MIN_POINTS;
 pub use density_peaks::DensityKernel;
 pub use graph::from_knn_graph;
-pub use kmeans::{Kmeans, kmeans};
+pub use kmeans::{Kmeans, MAX_ITERATIONS, kmeans};
+use labels::numbered;
+pub use stop::Stop;
 
-use crate::core::error::{Error, Result};
+use crate::core::error::Result;
 use crate::core::monitor::Monitor;
 use crate::core::sparse::Matrix;
 
 /// A clustering of a graph of distances. Distances are finite and at least 0, so are thresholds.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Method {
+pub enum GraphMethod {
     /// The connected components of the edges of at most this length.
     ConnectedComponents {
         /// Largest distance of an edge.
@@ -67,58 +72,42 @@ pub enum Method {
     },
 }
 
-/// Where an agglomerative clustering stops.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Stop {
-    /// Before two clusters farther apart than this merge.
-    Threshold(f64),
-    /// At so many clusters.
-    Clusters(usize),
-}
+impl GraphMethod {
+    /// The names of all methods, see [`Self::name`].
+    pub const NAMES: [&str; 7] = [
+        "connected_components",
+        "single_linkage",
+        "average_linkage",
+        "dbscan",
+        "rank_order",
+        "density_peaks",
+        "map_equation",
+    ];
 
-impl Stop {
-    /// The largest distance at which clusters merge, and the number of clusters that is the end.
-    fn limits(self, n: usize) -> Result<(f64, usize)> {
-        match self {
-            Self::Threshold(threshold) => Ok((threshold, 0)),
-            Self::Clusters(clusters) => check_clusters(clusters, n).map(|()| (f64::INFINITY, clusters)),
-        }
+    /// One of [`Self::NAMES`].
+    pub fn name(&self) -> &'static str {
+        let at = match self {
+            Self::ConnectedComponents { .. } => 0,
+            Self::SingleLinkage(_) => 1,
+            Self::AverageLinkage(_) => 2,
+            Self::Dbscan { .. } => 3,
+            Self::RankOrder { .. } => 4,
+            Self::DensityPeaks { .. } => 5,
+            Self::MapEquation { .. } => 6,
+        };
+        Self::NAMES[at]
     }
 
-    /// Fails if the merges ran out before the number of clusters was reached.
-    fn check(self, left: usize) -> Result<()> {
-        match self {
-            Self::Clusters(clusters) if clusters < left => {
-                let range =
-                    format!("at least {left} for this graph, which has as many parts; build it with a larger k");
-                Err(Error::Parameter { name: "clusters", range, value: clusters.to_string() })
-            }
-            _ => Ok(()),
-        }
-    }
-}
-
-fn check_clusters(clusters: usize, n: usize) -> Result<()> {
-    if n == 0 || (1..=n).contains(&clusters) {
-        return Ok(());
-    }
-    let range = format!("between 1 and {n}, the number of points");
-    Err(Error::Parameter { name: "clusters", range, value: clusters.to_string() })
-}
-
-impl Method {
     /// Bytes that a graph of so many points and edges needs at its peak, the graph included.
     pub fn memory(&self, points: usize, edges: usize) -> u64 {
         let (points, edges) = (points as u64, edges as u64);
-        // The graph and its transpose, then both directions.
-        let undirected = edges * 36;
+        let undirected = graph::undirected_memory(edges);
         points * 32
             + match self {
-                Self::RankOrder { .. } => edges * 28,
-                Self::SingleLinkage(_) => undirected + edges * 16,
-                // A table of pairs for each cluster, and a heap.
-                Self::AverageLinkage(_) => undirected + edges * 128,
-                Self::MapEquation { .. } => undirected + edges * 48,
+                Self::RankOrder { .. } => rank_order::memory(edges),
+                Self::SingleLinkage(_) => undirected + components::single_linkage_memory(edges),
+                Self::AverageLinkage(_) => undirected + linkage::memory(edges),
+                Self::MapEquation { .. } => undirected + map_equation::memory(edges),
                 _ => undirected,
             }
     }
@@ -129,39 +118,23 @@ impl Method {
 /// # Errors
 /// If a distance is negative or not finite, a number of clusters cannot be reached, or the run is
 /// stopped.
-pub fn cluster_graph(distances: &Matrix, method: &Method, monitor: &Monitor) -> Result<Vec<u32>> {
-    if let Method::RankOrder { threshold } = *method {
+pub fn cluster_graph(distances: &Matrix, method: &GraphMethod, monitor: &Monitor) -> Result<Vec<u32>> {
+    if let GraphMethod::RankOrder { threshold } = *method {
         return rank_order::rank_order(distances, threshold, monitor).map(numbered);
     }
     let graph = graph::undirected(distances, monitor)?;
     let labels = match *method {
-        Method::ConnectedComponents { threshold } => components::connected(&graph, threshold, monitor)?,
-        Method::Dbscan { epsilon, min_points } => dbscan::dbscan(&graph, epsilon, min_points, monitor)?,
-        Method::SingleLinkage(stop) => components::single_linkage(&graph, stop, monitor)?,
-        Method::AverageLinkage(stop) => linkage::average_linkage(&graph, stop, monitor)?,
-        Method::RankOrder { .. } => unreachable!("done above"),
-        Method::DensityPeaks { kernel, cutoff, threshold } => {
+        GraphMethod::ConnectedComponents { threshold } => components::connected(&graph, threshold, monitor)?,
+        GraphMethod::Dbscan { epsilon, min_points } => dbscan::dbscan(&graph, epsilon, min_points, monitor)?,
+        GraphMethod::SingleLinkage(stop) => components::single_linkage(&graph, stop, monitor)?,
+        GraphMethod::AverageLinkage(stop) => linkage::average_linkage(&graph, stop, monitor)?,
+        GraphMethod::RankOrder { .. } => unreachable!("done above"),
+        GraphMethod::DensityPeaks { kernel, cutoff, threshold } => {
             density_peaks::density_peaks(&graph, kernel, cutoff, threshold, monitor)?
         }
-        Method::MapEquation { threshold, sigma } => map_equation::map_equation(&graph, threshold, sigma, monitor)?,
+        GraphMethod::MapEquation { threshold, sigma } => map_equation::map_equation(&graph, threshold, sigma, monitor)?,
     };
     Ok(numbered(labels))
-}
-
-/// Labels below a bound that is no more than twice their number, by first appearance.
-fn numbered(mut labels: Vec<u32>) -> Vec<u32> {
-    const UNKNOWN: u32 = u32::MAX;
-    let mut numbers = vec![UNKNOWN; labels.iter().max().map_or(0, |&label| label as usize + 1)];
-    let mut next = 0;
-    for label in &mut labels {
-        let number = &mut numbers[*label as usize];
-        if *number == UNKNOWN {
-            *number = next;
-            next += 1;
-        }
-        *label = *number;
-    }
-    labels
 }
 
 #[cfg(test)]

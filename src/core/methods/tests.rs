@@ -1,5 +1,6 @@
 use super::*;
 use crate::core::embeddings::Embeddings;
+use crate::core::error::Error;
 use crate::core::knn::{KnnOptions, Metric, Points, knn_graph};
 use crate::core::sparse::{from_edges, row};
 
@@ -7,7 +8,7 @@ fn connected(n: usize, edges: &[(u32, u32, f64)], threshold: f64) -> Result<Vec<
     let (src, dst): (Vec<u32>, Vec<u32>) = edges.iter().map(|edge| (edge.0, edge.1)).unzip();
     let values: Vec<f64> = edges.iter().map(|edge| edge.2).collect();
     let graph = from_edges(n, &src, &dst, &values, &Monitor::new())?;
-    cluster_graph(&graph, &Method::ConnectedComponents { threshold }, &Monitor::new())
+    cluster_graph(&graph, &GraphMethod::ConnectedComponents { threshold }, &Monitor::new())
 }
 
 #[test]
@@ -48,7 +49,7 @@ fn a_stopped_run_ends() {
     let points = Embeddings::new(vec![1.0, 0.0, 0.0, 1.0], 2).unwrap();
     let options = Kmeans { clusters: 1, metric: Metric::Cosine, max_iterations: 1 };
     assert_eq!(kmeans(points, &options, &monitor), Err(Error::Interrupted));
-    let method = Method::MapEquation { threshold: 1.0, sigma: 0.1 };
+    let method = GraphMethod::MapEquation { threshold: 1.0, sigma: 0.1 };
     assert_eq!(cluster_graph(&graph, &method, &monitor), Err(Error::Interrupted));
 }
 

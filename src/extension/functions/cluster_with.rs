@@ -4,7 +4,7 @@ use duckdb_neo::Result;
 
 use super::super::plan::{Arguments, ClusterWith, Plan};
 use super::{Default, Parameter, Stage};
-use crate::core::methods::{DensityKernel, Method, Stop};
+use crate::core::methods::{DensityKernel, GraphMethod, Stop};
 
 pub static STAGE: Stage = Stage {
     name: "cluster_with",
@@ -83,7 +83,7 @@ const METHODS: [Known; 7] = [
     ("map_equation", &["threshold", "sigma"]),
 ];
 
-fn method(arguments: &Arguments<'_>) -> Result<Method> {
+fn method(arguments: &Arguments<'_>) -> Result<GraphMethod> {
     let (name, takes) = arguments.choice("method", &METHODS.map(|known| (known.0, known)))?;
     for parameter in &STAGE.parameters[2..] {
         if !takes.contains(&parameter.name) && arguments.is_given(parameter.name)? {
@@ -112,15 +112,15 @@ fn method(arguments: &Arguments<'_>) -> Result<Method> {
         _ => Err(arguments.error(format!("method '{name}' needs either threshold := ... or clusters := ..."))),
     };
     Ok(match name {
-        "connected_components" => Method::ConnectedComponents { threshold: at_least_0("threshold")? },
-        "single_linkage" => Method::SingleLinkage(stop()?),
-        "average_linkage" => Method::AverageLinkage(stop()?),
-        "dbscan" => Method::Dbscan {
+        "connected_components" => GraphMethod::ConnectedComponents { threshold: at_least_0("threshold")? },
+        "single_linkage" => GraphMethod::SingleLinkage(stop()?),
+        "average_linkage" => GraphMethod::AverageLinkage(stop()?),
+        "dbscan" => GraphMethod::Dbscan {
             epsilon: at_least_0("epsilon")?,
             min_points: if arguments.is_given("min_points")? { arguments.count("min_points", 1)? } else { 5 },
         },
-        "rank_order" => Method::RankOrder { threshold: at_least_0("threshold")? },
-        "density_peaks" => Method::DensityPeaks {
+        "rank_order" => GraphMethod::RankOrder { threshold: at_least_0("threshold")? },
+        "density_peaks" => GraphMethod::DensityPeaks {
             kernel: match arguments.is_given("kernel")? {
                 true => {
                     let kernels = [("gaussian", DensityKernel::Gaussian), ("count", DensityKernel::Count)];
@@ -131,7 +131,7 @@ fn method(arguments: &Arguments<'_>) -> Result<Method> {
             cutoff: needs("cutoff").and_then(|()| above_0("cutoff"))?,
             threshold: at_least_0("threshold")?,
         },
-        _ => Method::MapEquation {
+        _ => GraphMethod::MapEquation {
             threshold: at_least_0("threshold")?,
             sigma: if arguments.is_given("sigma")? { above_0("sigma")? } else { 0.1 },
         },

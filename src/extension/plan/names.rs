@@ -33,7 +33,7 @@ pub(super) enum PrecisionName {
 }
 
 #[derive(Serialize, Deserialize)]
-#[serde(remote = "methods::Method")]
+#[serde(remote = "methods::GraphMethod")]
 pub(super) enum MethodOfGraph {
     ConnectedComponents {
         threshold: f64,
