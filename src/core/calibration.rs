@@ -1,4 +1,4 @@
-//! `sigma := 'auto'`: the kernel from the graph alone, without labels.
+//! The kernel from the graph alone, without labels.
 //!
 //! A neighbor is evidence as far as no stranger would lie so near. With E(d) the expected number of
 //! strangers within a distance d of a point, the similarity is `exp(-E(d) / level)`: 1 where a
@@ -56,7 +56,7 @@ impl Tail {
 }
 
 /// The kernel that a k-NN graph calls for. The graph must reach beyond the clusters: where its edges
-/// tell no strangers from matches, the kernel is that of sigma 0.1.
+/// tell no strangers from matches, the kernel is that of [`SIGMA`](crate::core::similarity::SIGMA).
 ///
 /// # Errors
 /// If a distance is negative (`ip` of vectors longer than 1), or the run is stopped.

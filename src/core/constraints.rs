@@ -14,6 +14,7 @@ use crate::core::dpc::{Clustering, above, candidates, check_tau, number_trees};
 use crate::core::error::{EdgeProblem, Error, Result};
 use crate::core::monitor::Monitor;
 use crate::core::sparse::{Matrix, ROWS, row};
+use crate::core::union_find::UnionFind;
 
 /// Pairs of rows.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -35,13 +36,12 @@ impl Constraints {
 
     /// The trees to begin with.
     fn trees(&self, n: usize) -> Result<Trees> {
-        let mut trees = Trees { up: (0..n as u32).collect(), apart: vec![Vec::new(); n] };
+        let mut trees = Trees { sets: UnionFind::new(n), apart: vec![Vec::new(); n] };
         for &(a, b) in &self.must_link {
-            let (a, b) = (trees.root(a), trees.root(b));
-            trees.up[a as usize] = b;
+            trees.sets.unite(a, b);
         }
         for &(a, b) in &self.cannot_link {
-            let (of_a, of_b) = (trees.root(a), trees.root(b));
+            let (of_a, of_b) = (trees.sets.root(a), trees.sets.root(b));
             if of_a == of_b {
                 return Err(Error::edge(a as usize, b, EdgeProblem::Contradiction));
             }
@@ -52,40 +52,29 @@ impl Constraints {
     }
 }
 
-/// Disjoint sets of points.
+/// Trees that grow together, and what keeps them apart.
 struct Trees {
-    /// A point of the same tree, nearer to its root; the root itself for a root.
-    up: Vec<u32>,
+    sets: UnionFind,
     /// Of a root: the points that must stay out of its tree.
     apart: Vec<Vec<u32>>,
 }
 
 impl Trees {
-    fn root(&mut self, mut point: u32) -> u32 {
-        while self.up[point as usize] != point {
-            // Halve the way for those who ask later.
-            let next = self.up[self.up[point as usize] as usize];
-            self.up[point as usize] = next;
-            point = next;
-        }
-        point
-    }
-
     /// Make the trees of two points one, unless that would break a constraint.
     fn join(&mut self, a: u32, b: u32) -> bool {
-        let (a, b) = (self.root(a), self.root(b));
+        let (a, b) = (self.sets.root(a), self.sets.root(b));
         if a == b {
             return true;
         }
         // The tree with fewer constraints goes into the other.
         let (few, many) = if self.apart[a as usize].len() <= self.apart[b as usize].len() { (a, b) } else { (b, a) };
         let apart = std::mem::take(&mut self.apart[few as usize]);
-        if apart.iter().any(|&other| self.root(other) == many) {
+        if apart.iter().any(|&other| self.sets.root(other) == many) {
             self.apart[few as usize] = apart;
             return false;
         }
         self.apart[many as usize].extend(apart);
-        self.up[few as usize] = many;
+        self.sets.hang(few, many);
         true
     }
 }
@@ -134,7 +123,7 @@ pub fn dpc_constrained(
     let mut peaks = vec![None; density.len()];
     for &i in &falling {
         if parent[i as usize] == i {
-            parent[i as usize] = *peaks[trees.root(i) as usize].get_or_insert(i);
+            parent[i as usize] = *peaks[trees.sets.root(i) as usize].get_or_insert(i);
         }
     }
     Ok(Clustering { cluster: number_trees(&parent), parent, delta, density })

@@ -2,6 +2,7 @@
 
 pub mod assign;
 pub mod calibration;
+pub(crate) mod codelength;
 pub mod constraints;
 pub mod dpc;
 pub mod embeddings;
@@ -26,3 +27,4 @@ pub mod sweep;
 pub mod threshold;
 pub mod tpdi;
 pub mod transition;
+pub(crate) mod union_find;

@@ -62,7 +62,7 @@ impl Clustering {
     }
 }
 
-fn table<'a, const N: usize>(columns: [(&'a str, ArrayRef); N]) -> RecordBatch {
+fn table<const N: usize>(columns: [(&str, ArrayRef); N]) -> RecordBatch {
     RecordBatch::try_from_iter(columns).expect("columns of one length, each of a name of its own")
 }
 

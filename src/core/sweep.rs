@@ -9,6 +9,7 @@ use crate::core::dpc::{Candidates, check_tau};
 use crate::core::error::Result;
 use crate::core::monitor::Monitor;
 use crate::core::scores::PrecisionRecall;
+use crate::core::union_find::UnionFind;
 
 /// The clustering at one tau, in figures.
 #[derive(Debug, Clone, PartialEq)]
@@ -72,12 +73,9 @@ pub fn sweep(
     Ok(rows.into_iter().map(|row| row.1).collect())
 }
 
-/// Trees that grow together, by union-find.
+/// Trees that grow together.
 struct Trees {
-    /// A node nearer to the root; a root is its own.
-    toward_root: Vec<u32>,
-    /// Points of a root's tree.
-    size: Vec<u32>,
+    sets: UnionFind,
     clusters: usize,
     singletons: usize,
     largest: usize,
@@ -87,8 +85,7 @@ struct Trees {
 impl Trees {
     fn new(n: usize, labels: Option<&[Option<u32>]>) -> Self {
         Self {
-            toward_root: (0..n as u32).collect(),
-            size: vec![1; n],
+            sets: UnionFind::new(n),
             clusters: n,
             singletons: n,
             largest: n.min(1),
@@ -96,25 +93,13 @@ impl Trees {
         }
     }
 
-    fn root(&mut self, mut node: u32) -> u32 {
-        while self.toward_root[node as usize] != node {
-            let next = self.toward_root[node as usize];
-            self.toward_root[node as usize] = self.toward_root[next as usize];
-            node = next;
-        }
-        node
-    }
-
     /// Unite the trees of two points. Edges of a forest never meet within a tree.
     fn unite(&mut self, a: u32, b: u32) {
-        let (a, b) = (self.root(a), self.root(b));
-        let (small, large) = if self.size[a as usize] <= self.size[b as usize] { (a, b) } else { (b, a) };
-        let sizes = [self.size[small as usize], self.size[large as usize]];
+        let roots = [self.sets.root(a), self.sets.root(b)];
         self.clusters -= 1;
-        self.singletons -= sizes.iter().filter(|&&size| size == 1).count();
-        self.size[large as usize] = sizes[0] + sizes[1];
-        self.largest = self.largest.max(self.size[large as usize] as usize);
-        self.toward_root[small as usize] = large;
+        self.singletons -= roots.iter().filter(|&&root| self.sets.size(root) == 1).count();
+        let (small, large) = self.sets.unite_roots(roots[0], roots[1]);
+        self.largest = self.largest.max(self.sets.size(large) as usize);
         if let Some(agreement) = &mut self.agreement {
             agreement.unite(small, large);
         }

@@ -1,22 +1,18 @@
-//! `tau := 'auto'`: the threshold from the distances alone, without labels.
+//! The threshold tau from the distances alone, without labels.
 //!
 //! A random walker is at every point as often, and leaves it for a neighbor, or stays, by how much they
-//! have in common. The clusters of each tau describe its steps in some number of bits: the map equation
-//! (Rosvall, Axelsson and Bergstrom 2009, see `methods::map_equation`). The tau of the fewest bits is
+//! have in common. The clusters of each tau describe its steps in some number of bits, by the
+//! map equation, see [`codelength`](crate::core::codelength). The tau of the fewest bits is
 //! taken. Trees only unite as tau grows, so one pass over the joins, nearest first, gives them all.
 
 use rayon::prelude::*;
 
-use crate::core::dpc::{above, candidates};
+use crate::core::codelength::{LEAST_GAIN, of_community, plogp};
+use crate::core::dpc::{TAU, above, candidates};
 use crate::core::error::Result;
-use crate::core::methods::map_equation::plogp;
 use crate::core::monitor::Monitor;
 use crate::core::sparse::{Matrix, ROWS, row};
-
-/// Where nothing can be joined.
-const DEFAULT: f64 = 0.7;
-/// A threshold must gain more bits than this over a smaller one, which is above what rounding can.
-const LEAST_GAIN: f64 = 1e-10;
+use crate::core::union_find::UnionFind;
 
 /// The tau, from 0 to 1, whose clusters describe a random walk over the distances in the fewest bits;
 /// halfway between the last distance below it and the next. Of the distances those of [`tpdi_upward`]
@@ -67,21 +63,24 @@ pub fn auto_tau(density: &[f64], distances: &Matrix, monitor: &Monitor) -> Resul
     }
     let total: f64 = visits.iter().sum();
     if total == 0.0 {
-        return Ok(DEFAULT);
+        // Nothing can be joined.
+        return Ok(TAU);
     }
     visits.iter_mut().chain(&mut between).for_each(|flow| *flow /= total);
     Ok(fewest_bits(&forest, &joins, visits, &between))
 }
 
-/// How much two points have in common: the overlap of their rows of P, sharpened.
+/// How much two points have in common: the overlap of their rows of P, sharpened: the
+/// higher the power, the less do the many weak overlaps between clusters count beside the few strong ones
+/// within. 4 was chosen of 2, 3, 4 and 6 on labelled data, see "What was tried for tau" in docs/results.md.
 fn weight(distance: f64) -> f64 {
     (1.0 - distance).max(0.0).powi(4)
 }
 
 /// Trees that were united one after the other, the smaller below the larger, so that none is deep.
 struct Forest {
-    /// The next node toward the root, and the join that put it there; a root is its own.
-    up: Vec<u32>,
+    sets: UnionFind,
+    /// The join that put a node below the next one toward the root.
     join: Vec<usize>,
     /// The roots that each join united, the one below first.
     roots: Vec<(u32, u32)>,
@@ -89,22 +88,15 @@ struct Forest {
 
 impl Forest {
     fn new(n: usize, joins: &[(f64, u32, u32)]) -> Self {
-        let (mut up, mut join): (Vec<u32>, Vec<usize>) = ((0..n as u32).collect(), vec![usize::MAX; n]);
-        let (mut size, mut roots) = (vec![1u32; n], Vec::with_capacity(joins.len()));
-        let root = |up: &[u32], mut node: u32| {
-            while up[node as usize] != node {
-                node = up[node as usize];
-            }
-            node
-        };
+        let (mut sets, mut join) = (UnionFind::new(n), vec![usize::MAX; n]);
+        let mut roots = Vec::with_capacity(joins.len());
         for (number, &(_, child, parent)) in joins.iter().enumerate() {
-            let (a, b) = (root(&up, child), root(&up, parent));
-            let (small, large) = if size[a as usize] <= size[b as usize] { (a, b) } else { (b, a) };
-            size[large as usize] += size[small as usize];
-            (up[small as usize], join[small as usize]) = (large, number);
+            // The trees are read below, so that their ways must not be halved.
+            let (small, large) = sets.unite_roots(sets.root_of(child), sets.root_of(parent));
+            join[small as usize] = number;
             roots.push((small, large));
         }
-        Self { up, join, roots }
+        Self { sets, join, roots }
     }
 
     /// The join that brought two nodes into one tree. Joins get later toward the root.
@@ -119,26 +111,25 @@ impl Forest {
                 return None;
             }
             last = Some(join);
-            a = self.up[a as usize];
+            a = self.sets.up(a);
         }
         last
     }
 }
 
 fn fewest_bits(forest: &Forest, joins: &[(f64, u32, u32)], mut visits: Vec<f64>, between: &[f64]) -> f64 {
-    let length = |visits: f64, exits: f64| plogp(exits + visits) - 2.0 * plogp(exits);
     // Alone, every point is left with each step.
     let mut exits = visits.clone();
     let mut all_exits: f64 = exits.iter().sum();
-    let mut lengths: f64 = visits.iter().map(|&visits| length(visits, visits)).sum();
+    let mut lengths: f64 = visits.iter().map(|&visits| of_community(visits, visits)).sum();
     let at = |number: usize| joins.get(number).map_or(1.0, |join| join.0);
     let mut best = (plogp(all_exits) + lengths, at(0) / 2.0);
     for (number, (&(small, large), &shared)) in forest.roots.iter().zip(between).enumerate() {
         let (small, large) = (small as usize, large as usize);
-        lengths -= length(visits[small], exits[small]) + length(visits[large], exits[large]);
+        lengths -= of_community(visits[small], exits[small]) + of_community(visits[large], exits[large]);
         visits[large] += visits[small];
         exits[large] = (exits[large] + exits[small] - 2.0 * shared).max(0.0);
-        lengths += length(visits[large], exits[large]);
+        lengths += of_community(visits[large], exits[large]);
         all_exits = (all_exits - 2.0 * shared).max(0.0);
         let bits = plogp(all_exits) + lengths;
         // Equal distances are joined together.
@@ -220,8 +211,8 @@ mod tests {
     fn without_an_edge_it_is_the_default() {
         let monitor = Monitor::new();
         let none = from_edges(2, &[], &[], &[], &monitor).unwrap();
-        assert_eq!(auto_tau(&[1.0, 1.0], &none, &monitor), Ok(DEFAULT));
+        assert_eq!(auto_tau(&[1.0, 1.0], &none, &monitor), Ok(TAU));
         let apart = from_edges(2, &[0, 1], &[1, 0], &[1.0, 1.0], &monitor).unwrap();
-        assert_eq!(auto_tau(&[1.0, 1.0], &apart, &monitor), Ok(DEFAULT));
+        assert_eq!(auto_tau(&[1.0, 1.0], &apart, &monitor), Ok(TAU));
     }
 }

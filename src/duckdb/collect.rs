@@ -160,7 +160,10 @@ impl Chunk<'_> {
             (Field::OtherId { column }, Column::Ids(ids)) => {
                 self.bound.id.read(self.column(at)?, self.column(at + 1)?, |row, key| match key {
                     _ if !keep[row] => Ok(()),
-                    Some(key) => Ok(ids.push(key, self.bound.id.kept(self.column(at)?, row)?)),
+                    Some(key) => {
+                        ids.push(key, self.bound.id.kept(self.column(at)?, row)?);
+                        Ok(())
+                    }
                     None => Err(self.null_error(column, "leave the row out", row)?),
                 })?;
             }

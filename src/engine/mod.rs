@@ -18,3 +18,6 @@ pub mod refusal;
 pub mod relation;
 pub mod table;
 mod values;
+
+#[cfg(test)]
+mod tests;

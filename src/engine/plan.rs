@@ -165,6 +165,12 @@ impl Plan {
         self.calls.last().map_or("density_peaks", |call| call.0)
     }
 
+    /// Number of operators and relations.
+    #[cfg(test)]
+    pub fn nodes(&self) -> usize {
+        self.nodes.len()
+    }
+
     /// The columns of the result.
     pub fn columns(&self) -> Result<Vec<(String, Type)>> {
         Ok(self.operator()?.columns())

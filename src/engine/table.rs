@@ -67,11 +67,14 @@ pub enum Chunk<'a> {
     Text(Values<'a, &'a str>),
 }
 
+/// Writes some rows of a column of a result `O`.
+type Writer<O> = Box<dyn for<'a> Fn(&'a O, Range<usize>) -> Chunk<'a> + Send + Sync>;
+
 /// A column of a result `O`: its name, its type, and what writes some of its rows.
 pub struct Column<O> {
     pub name: String,
     pub of_type: Type,
-    write: Box<dyn for<'a> Fn(&'a O, Range<usize>) -> Chunk<'a> + Send + Sync>,
+    write: Writer<O>,
 }
 
 /// All values of some rows, none of them NULL.

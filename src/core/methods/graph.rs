@@ -38,6 +38,11 @@ pub fn from_knn_graph(graph: &KnnGraph, monitor: &Monitor) -> Result<Matrix> {
     Ok(matrix(n, starts, columns, values))
 }
 
+/// Bytes of a graph of so many edges and its transpose, then of both directions.
+pub fn undirected_memory(edges: u64) -> u64 {
+    edges * 36
+}
+
 /// Every edge in both directions, of two distances the smaller; without those of a point to itself.
 ///
 /// # Errors

@@ -2,7 +2,8 @@
 
 use rayon::prelude::*;
 
-use super::{check_clusters, numbered};
+use super::labels::numbered;
+use super::stop::check_clusters;
 use crate::core::embeddings::Embeddings;
 use crate::core::error::{Error, Result};
 use crate::core::knn::{self, KnnOptions, Metric, Points};
@@ -10,8 +11,8 @@ use crate::core::monitor::Monitor;
 use crate::core::random::unit;
 use crate::core::sparse::{ROWS, starts_of};
 
-/// [`Kmeans::max_iterations`] unless another number is asked for.
-pub const KMEANS_ITERATIONS: usize = 100;
+/// Moves of the centers at most, unless another number is asked for.
+pub const MAX_ITERATIONS: usize = 100;
 
 /// What clusters to make.
 #[derive(Debug, Clone, Copy, PartialEq)]

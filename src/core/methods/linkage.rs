@@ -6,8 +6,8 @@ use std::collections::BinaryHeap;
 
 use hashbrown::HashMap;
 
-use super::Stop;
 use super::graph::edges;
+use super::stop::Stop;
 use crate::core::error::Result;
 use crate::core::monitor::Monitor;
 use crate::core::sparse::{Matrix, ROWS, row};
@@ -17,6 +17,11 @@ use crate::core::sparse::{Matrix, ROWS, row};
 struct Between {
     sum: f64,
     edges: f64,
+}
+
+/// Bytes that average linkage needs beside the graph: a table of pairs for each cluster, and a heap.
+pub fn memory(edges: u64) -> u64 {
+    edges * 128
 }
 
 /// Clusters on their way: 0..n are the points, and each merge adds one.
@@ -74,7 +79,7 @@ impl Clusters {
     }
 }
 
-/// See [`Method::AverageLinkage`](super::Method::AverageLinkage).
+/// See [`GraphMethod::AverageLinkage`](super::GraphMethod::AverageLinkage).
 pub fn average_linkage(graph: &Matrix, stop: Stop, monitor: &Monitor) -> Result<Vec<u32>> {
     let n = graph.rows();
     let (threshold, wanted) = stop.limits(n)?;

@@ -1,24 +1,15 @@
-//! Communities by the map equation, in two levels (Rosvall, Axelsson and Bergstrom, "The map
-//! equation", 2009): those by which the path of a random walker on the graph is described in the
-//! fewest bits a step,
-//!
-//! ```text
-//! L = plogp(q) - 2 sum_i plogp(q_i) + sum_i plogp(q_i + p_i) - sum_a plogp(p_a),  plogp(x) = x log2 x
-//! ```
-//!
-//! where p_a is how often the walker is at point a, p_i in community i, q_i how often it leaves
-//! that, and q the sum of the q_i. The last sum is the same for all communities.
+//! Communities by the map equation, in two levels: those by which the path of a random walker on the
+//! graph is described in the fewest bits a step, see [`codelength`](crate::core::codelength).
 //!
 //! Found by moves of single points, then of whole communities, each to where L falls most, until
 //! none lowers it. Points move in order of their rows.
 
+use super::labels::numbered;
+use crate::core::codelength::{self, LEAST_GAIN, plogp};
 use crate::core::error::Result;
 use crate::core::monitor::Monitor;
 use crate::core::similarity::Kernel;
 use crate::core::sparse::{Matrix, ROWS, row, starts, starts_of};
-
-/// A move must gain more bits than this, which is above what rounding can.
-const LEAST_GAIN: f64 = 1e-10;
 
 /// Nodes that the walker visits: points, or communities of points.
 struct Network {
@@ -106,10 +97,6 @@ impl Sums {
     }
 }
 
-pub(crate) fn plogp(x: f64) -> f64 {
-    if x > 0.0 { x * x.log2() } else { 0.0 }
-}
-
 /// How often the walker is in a community, and leaves it.
 #[derive(Debug, Clone, Copy, Default)]
 struct Community {
@@ -121,7 +108,7 @@ struct Community {
 impl Community {
     /// Its part of L.
     fn length(self) -> f64 {
-        plogp(self.exits + self.visits) - 2.0 * plogp(self.exits)
+        codelength::of_community(self.visits, self.exits)
     }
 }
 
@@ -220,14 +207,20 @@ impl<'a> Partition<'a> {
     }
 }
 
-/// See [`Method::MapEquation`](super::Method::MapEquation).
+/// Bytes that the communities need beside the graph: the links of the points, and of a network of
+/// communities, which may have as many, while it is made.
+pub fn memory(edges: u64) -> u64 {
+    edges * 48
+}
+
+/// See [`GraphMethod::MapEquation`](super::GraphMethod::MapEquation).
 pub fn map_equation(graph: &Matrix, threshold: f64, sigma: f64, monitor: &Monitor) -> Result<Vec<u32>> {
     let points = Network::new(graph, threshold, sigma);
     let mut community: Vec<u32> = (0..graph.rows() as u32).collect();
     loop {
         let mut partition = Partition::new(&points, community);
         partition.settle(monitor)?;
-        community = super::numbered(partition.community);
+        community = numbered(partition.community);
         let mut gained = false;
         loop {
             let network = points.merged(&community);
@@ -237,7 +230,7 @@ pub fn map_equation(graph: &Matrix, threshold: f64, sigma: f64, monitor: &Monito
             }
             gained = true;
             community.iter_mut().for_each(|number| *number = partition.community[*number as usize]);
-            community = super::numbered(community);
+            community = numbered(community);
         }
         // Nothing has moved since the points settled.
         if !gained {

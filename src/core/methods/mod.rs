@@ -8,15 +8,20 @@ mod dbscan;
 mod density_peaks;
 mod graph;
 mod kmeans;
+mod labels;
 mod linkage;
-pub(crate) mod map_equation;
+mod map_equation;
 mod rank_order;
+mod stop;
 
+pub use dbscan::MIN_POINTS;
 pub use density_peaks::DensityKernel;
 pub use graph::from_knn_graph;
-pub use kmeans::{KMEANS_ITERATIONS, Kmeans, kmeans};
+pub use kmeans::{Kmeans, MAX_ITERATIONS, kmeans};
+use labels::numbered;
+pub use stop::Stop;
 
-use crate::core::error::{Error, Result};
+use crate::core::error::Result;
 use crate::core::monitor::Monitor;
 use crate::core::sparse::Matrix;
 
@@ -67,64 +72,17 @@ pub enum GraphMethod {
     },
 }
 
-/// Neighbors of a core point of DBSCAN unless another number is asked for.
-pub const MIN_POINTS: usize = 5;
-
-/// Scale of the map equation's weights unless another is asked for.
-pub const MAP_EQUATION_SIGMA: f64 = crate::core::similarity::SIGMA;
-
-/// Where an agglomerative clustering stops.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Stop {
-    /// Before two clusters farther apart than this merge.
-    Threshold(f64),
-    /// At so many clusters.
-    Clusters(usize),
-}
-
-impl Stop {
-    /// The largest distance at which clusters merge, and the number of clusters that is the end.
-    fn limits(self, n: usize) -> Result<(f64, usize)> {
-        match self {
-            Self::Threshold(threshold) => Ok((threshold, 0)),
-            Self::Clusters(clusters) => check_clusters(clusters, n).map(|()| (f64::INFINITY, clusters)),
-        }
-    }
-
-    /// Fails if the merges ran out before the number of clusters was reached.
-    fn check(self, left: usize) -> Result<()> {
-        match self {
-            Self::Clusters(clusters) if clusters < left => {
-                let range =
-                    format!("at least {left} for this graph, which has as many parts; build it with a larger k");
-                Err(Error::Parameter { name: "clusters", range, value: clusters.to_string() })
-            }
-            _ => Ok(()),
-        }
-    }
-}
-
-fn check_clusters(clusters: usize, n: usize) -> Result<()> {
-    if n == 0 || (1..=n).contains(&clusters) {
-        return Ok(());
-    }
-    let range = format!("between 1 and {n}, the number of points");
-    Err(Error::Parameter { name: "clusters", range, value: clusters.to_string() })
-}
-
 impl GraphMethod {
     /// Bytes that a graph of so many points and edges needs at its peak, the graph included.
     pub fn memory(&self, points: usize, edges: usize) -> u64 {
         let (points, edges) = (points as u64, edges as u64);
-        // The graph and its transpose, then both directions.
-        let undirected = edges * 36;
+        let undirected = graph::undirected_memory(edges);
         points * 32
             + match self {
-                Self::RankOrder { .. } => edges * 28,
-                Self::SingleLinkage(_) => undirected + edges * 16,
-                // A table of pairs for each cluster, and a heap.
-                Self::AverageLinkage(_) => undirected + edges * 128,
-                Self::MapEquation { .. } => undirected + edges * 48,
+                Self::RankOrder { .. } => rank_order::memory(edges),
+                Self::SingleLinkage(_) => undirected + components::single_linkage_memory(edges),
+                Self::AverageLinkage(_) => undirected + linkage::memory(edges),
+                Self::MapEquation { .. } => undirected + map_equation::memory(edges),
                 _ => undirected,
             }
     }
@@ -152,22 +110,6 @@ pub fn cluster_graph(distances: &Matrix, method: &GraphMethod, monitor: &Monitor
         GraphMethod::MapEquation { threshold, sigma } => map_equation::map_equation(&graph, threshold, sigma, monitor)?,
     };
     Ok(numbered(labels))
-}
-
-/// Labels below a bound that is no more than twice their number, by first appearance.
-fn numbered(mut labels: Vec<u32>) -> Vec<u32> {
-    const UNKNOWN: u32 = u32::MAX;
-    let mut numbers = vec![UNKNOWN; labels.iter().max().map_or(0, |&label| label as usize + 1)];
-    let mut next = 0;
-    for label in &mut labels {
-        let number = &mut numbers[*label as usize];
-        if *number == UNKNOWN {
-            *number = next;
-            next += 1;
-        }
-        *label = *number;
-    }
-    labels
 }
 
 #[cfg(test)]

@@ -1,13 +1,19 @@
 //! Approximate rank-order clustering (Otto, Wang and Jain, "Clustering Millions of Faces by
 //! Identity", 2017, section 4).
 
-use petgraph::unionfind::UnionFind;
 use rayon::prelude::*;
 
 use crate::core::error::Result;
 use crate::core::monitor::Monitor;
 use crate::core::sparse::{Matrix, ROWS, row};
 use crate::core::transition::{RANGE, checked_distance};
+use crate::core::union_find::UnionFind;
+
+/// Bytes of the graph, and of each point's ranked neighbors and those that it joins, with what their vectors
+/// leave unused.
+pub fn memory(edges: u64) -> u64 {
+    edges * 28
+}
 
 /// The neighbors of each point, nearest first, of equally near ones the smaller row.
 fn ranked(distances: &Matrix, monitor: &Monitor) -> Result<Vec<Vec<u32>>> {
@@ -38,7 +44,7 @@ fn distance(a: u32, b: u32, ranks: &[u32], neighbors_of_b: &[u32]) -> f64 {
     missing as f64 / rank_of_a.map_or(rank_of_b, |rank_of_a| rank_of_a.min(rank_of_b)) as f64
 }
 
-/// See [`Method::RankOrder`](super::Method::RankOrder).
+/// See [`GraphMethod::RankOrder`](super::GraphMethod::RankOrder).
 pub fn rank_order(distances: &Matrix, threshold: f64, monitor: &Monitor) -> Result<Vec<u32>> {
     let n = distances.rows();
     let lists = ranked(distances, monitor)?;
@@ -55,9 +61,9 @@ pub fn rank_order(distances: &Matrix, threshold: f64, monitor: &Monitor) -> Resu
         .with_min_len(ROWS)
         .map_init(|| vec![0; n], |ranks, a| joined(ranks, a))
         .collect::<Result<_>>()?;
-    let mut sets = UnionFind::<u32>::new(n);
+    let mut sets = UnionFind::new(n);
     for (a, joined) in joined.into_iter().enumerate() {
-        joined.into_iter().for_each(|b| _ = sets.union(a as u32, b));
+        joined.into_iter().for_each(|b| _ = sets.unite(a as u32, b));
     }
-    Ok(sets.into_labeling())
+    Ok(sets.into_labels())
 }

@@ -1,5 +1,6 @@
 use super::*;
 use crate::core::embeddings::Embeddings;
+use crate::core::error::Error;
 use crate::core::knn::{KnnOptions, Metric, Points, knn_graph};
 use crate::core::sparse::{from_edges, row};
 

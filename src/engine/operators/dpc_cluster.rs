@@ -216,10 +216,8 @@ impl Operator for DensityPeaks {
 /// Names a pair that must and cannot share a cluster.
 fn check_contradictions(must_link: Option<&Pairs>, cannot_link: &Pairs) -> Result<()> {
     let none = Pairs::none_like(cannot_link);
-    let (all, of_cannot, of_must) = cannot_link.with(must_link.unwrap_or(&none));
-    Constraints { must_link: of_must, cannot_link: of_cannot }
-        .check(all.len())
-        .map_err(failed(&cannot_link.label, &all))
+    let (all, constraints) = Pairs::constraints(cannot_link, must_link.unwrap_or(&none));
+    constraints.check(all.len()).map_err(failed(&cannot_link.label, &all))
 }
 
 /// An earlier clustering.

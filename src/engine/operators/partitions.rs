@@ -5,6 +5,7 @@ use std::fmt::Display;
 use std::sync::{Arc, Mutex};
 
 use super::knn_graph::{After, GraphOptions, Size, check_fits, need};
+use crate::core::constraints::Constraints;
 use crate::core::embeddings::Precision;
 use crate::core::error::Error;
 use crate::core::ndde::NddeOptions;
@@ -157,11 +158,12 @@ impl Pairs {
         Self { ids: Arc::new(Ids::none_like(&other.ids)), ends: vec![], label: String::new() }
     }
 
-    /// All ids of the two, and the pairs of each in their numbers.
-    pub fn with(&self, other: &Self) -> (Arc<Ids>, Vec<(u32, u32)>, Vec<(u32, u32)>) {
-        let used = vec![true; other.ids.len()];
-        let (all, own, others) = Ids::union(&self.ids, &other.ids, &used);
-        (Arc::new(all), self.renumber(&own), other.renumber(&others))
+    /// All ids of the two, and the two as constraints in their numbers.
+    pub fn constraints(cannot_link: &Self, must_link: &Self) -> (Arc<Ids>, Constraints) {
+        let used = vec![true; must_link.ids.len()];
+        let (all, of_cannot, of_must) = Ids::union(&cannot_link.ids, &must_link.ids, &used);
+        let (must_link, cannot_link) = (must_link.renumber(&of_must), cannot_link.renumber(&of_cannot));
+        (Arc::new(all), Constraints { must_link, cannot_link })
     }
 
     /// Each pair in other numbers, those of all ids.

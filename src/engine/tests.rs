@@ -1,0 +1,158 @@
+//! The engine without a database: plans of nested calls, run on rows that a test collects.
+
+use super::argument::{Argument, Value};
+use super::ids::{IdColumn, Key};
+use super::limits::Limits;
+use super::operators::FUNCTIONS;
+use super::plan::{Function, Given, Plan, Program};
+use super::relation::{Collected, Column, Keys};
+use super::table::{Chunk, Table, Type, Values};
+use crate::core::embeddings::{EmbeddingRows, Precision};
+use crate::core::monitor::Monitor;
+use crate::core::pipeline::{ClusterOptions, cluster};
+use crate::{Embeddings, knn};
+
+fn function(name: &str) -> &'static Function {
+    FUNCTIONS.iter().find(|function| function.name == name).unwrap()
+}
+
+/// A call with these arguments, the others by default.
+fn call(name: &str, given: Vec<(&str, Given)>) -> Result<(Program, Plan), String> {
+    use super::parameter::DefaultValue as Default;
+    let mut given = given;
+    let function = function(name);
+    let argument = |value: Value| Given::Value(Argument::of(&value));
+    let arguments = function.parameters.iter().map(|parameter| {
+        let at = given.iter().position(|given| given.0 == parameter.name());
+        at.map(|at| given.swap_remove(at).1).unwrap_or_else(|| {
+            argument(match parameter.default() {
+                Default::Required | Default::Null => Value::Null,
+                Default::Integer(value) => Value::Number(value.into()),
+                Default::Number(value) => Value::Number(value),
+                Default::Text(value) => Value::Text(value.into()),
+                Default::Flag(value) => Value::Flag(value),
+                Default::Numbers(values) => Value::Numbers(values.to_vec()),
+            })
+        })
+    });
+    let arguments = arguments.collect();
+    Program::new(&FUNCTIONS, function, arguments).map_err(|refusal| format!("{refusal:?}"))
+}
+
+fn text(text: &str) -> Given {
+    Given::Value(Argument::of(&Value::Text(text.into())))
+}
+
+fn number(number: f64) -> Given {
+    Given::Value(Argument::of(&Value::Number(number)))
+}
+
+fn transition() -> Program {
+    let graph = call("knn_graph", vec![("source", text("faces")), ("k", number(5.0))]).unwrap().0;
+    call("transition_matrix", vec![("graph", Given::Program(graph))]).unwrap().0
+}
+
+/// All five stages, nested.
+fn nested() -> (Program, Plan) {
+    let density = call("ndde", vec![("transition", Given::Program(transition()))]).unwrap().0;
+    let distance = call("tpdi", vec![("transition", Given::Program(transition()))]).unwrap().0;
+    call("dpc_cluster", vec![("density", Given::Program(density)), ("distance", Given::Program(distance))]).unwrap()
+}
+
+fn points() -> Vec<[f32; 3]> {
+    (0..60).map(|i| [(i % 7) as f32 + 1.0, (i % 4) as f32, 0.1 * (i % 11) as f32]).collect()
+}
+
+/// Points with the ids 59, 58, ..., 0.
+fn collected() -> Collected {
+    let mut ids = IdColumn::numbers();
+    let mut rows = EmbeddingRows::new(Precision::F32);
+    for (id, point) in points().iter().enumerate().rev() {
+        ids.push(Key::Number(id as u64), None);
+        rows.push(point).unwrap();
+    }
+    Collected { keys: Keys::Ids(ids), columns: vec![Column::Embeddings(rows)] }
+}
+
+fn run(plan: &Plan) -> Box<dyn Table> {
+    let limits = Limits { threads: 2, memory: 1 << 30 };
+    let rows = plan.relations().iter().map(|_| collected()).collect();
+    plan.run(rows, limits, Default::default(), &Monitor::new())
+        .map_err(|failure| failure.message(|id| id.to_string()))
+        .unwrap()
+}
+
+fn clusters(table: &dyn Table) -> Vec<i64> {
+    match table.chunk(1, 0..table.count()) {
+        Chunk::BigInt(Values::All(values)) => values.to_vec(),
+        _ => panic!("cluster_id is a number without NULL"),
+    }
+}
+
+#[test]
+fn what_two_calls_share_is_one_node() {
+    let (_, plan) = nested();
+    // The relation, its points, the graph, P, the density, the distance, the clustering.
+    assert_eq!(plan.nodes(), 7);
+    assert_eq!(plan.relations().len(), 1);
+}
+
+#[test]
+fn the_call_for_the_whole_run_makes_the_nodes_of_the_nested_form() {
+    let (_, whole) = call("cluster_embeddings", vec![("source", text("faces")), ("k", number(5.0))]).unwrap();
+    assert_eq!(whole.nodes(), nested().1.nodes());
+    assert_eq!(clusters(&*run(&whole)), clusters(&*run(&nested().1)));
+}
+
+#[test]
+fn a_plan_gives_what_the_core_gives() {
+    let options = ClusterOptions { knn: knn::KnnOptions { k: 5, ..Default::default() }, ..Default::default() };
+    let embeddings = Embeddings::new(points().concat(), 3).unwrap();
+    let expected = cluster(embeddings, &options, &Monitor::new()).unwrap();
+    let expected: Vec<i64> = expected.cluster.iter().map(|&cluster| cluster.into()).collect();
+    assert_eq!(clusters(&*run(&nested().1)), expected);
+}
+
+#[test]
+fn a_program_that_was_written_down_is_the_same_plan() {
+    let (program, plan) = nested();
+    let again = Program::from_json(&program.to_json()).unwrap();
+    assert_eq!(again, program);
+    assert_eq!(again.plan(&FUNCTIONS).unwrap().nodes(), plan.nodes());
+}
+
+#[test]
+fn forged_programs_are_refused() {
+    for json in [
+        "{}",
+        r#"{"calls":[{"function":"nothing","arguments":[]}]}"#,
+        r#"{"calls":[{"function":"ndde","arguments":["p"]}]}"#,
+        r#"{"calls":[{"function":"ndde","arguments":[{"call":7},0.05,100]}]}"#,
+        r#"{"calls":[{"function":"ndde","arguments":["p",-1.0,100]}]}"#,
+    ] {
+        assert!(Program::from_json(json).and_then(|program| program.plan(&FUNCTIONS)).is_err(), "{json}");
+    }
+    let empty = Program::from_json(r#"{"calls":[]}"#).and_then(|program| program.plan(&FUNCTIONS)).unwrap();
+    assert!(empty.columns().is_err());
+}
+
+#[test]
+fn a_stage_where_another_goes_is_named() {
+    let graph = call("knn_graph", vec![("source", text("faces"))]).unwrap().0;
+    let error = call("ndde", vec![("transition", Given::Program(graph))]).err().unwrap();
+    assert!(error.contains("ndde: transition takes transition_matrix(...) or the name of a relation"), "{error}");
+    assert!(error.contains("not knn_graph(...)"), "{error}");
+}
+
+#[test]
+fn every_parameter_of_a_function_is_read_by_its_name() {
+    for function in FUNCTIONS {
+        let mut names: Vec<&str> = function.parameters.iter().map(|parameter| parameter.name()).collect();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), function.parameters.len(), "{}", function.name);
+    }
+    let (_, plan) = nested();
+    let columns = plan.columns().unwrap();
+    assert!(matches!(columns[0], (ref name, Type::Id(_)) if name == "id"));
+}
