@@ -34,6 +34,8 @@ mod core;
 pub mod model;
 
 #[cfg(feature = "extension")]
+mod engine_hints;
+#[cfg(feature = "extension")]
 mod extension;
 
 pub use crate::core::dpc::Clustering;

@@ -14,6 +14,7 @@ use super::slot::{Slot, lock};
 use super::{defect, invalid, panic_text};
 use crate::core::error::Error;
 use crate::core::monitor::Monitor;
+use crate::engine_hints;
 
 /// A run, and its result once it has one.
 pub struct Job {
@@ -83,7 +84,7 @@ impl Job {
 impl Failure {
     fn render(&self, slot: &Slot, context: &Context) -> Result<duckdb_neo::Error> {
         let id_type = result_type(slot)?;
-        let message = self.error.message(|number| {
+        let message = engine_hints::message(&self.error, |number| {
             let ids = self.ids.as_ref().filter(|ids| (number as usize) < ids.len());
             ids.and_then(|ids| ids.display(id_type, number, context).ok()).unwrap_or_else(|| format!("#{number}"))
         });

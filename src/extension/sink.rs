@@ -22,6 +22,7 @@ use super::slot::{Slot, lock};
 use super::sql::{Columns, Relation};
 use super::{defect, functions, guarded, invalid};
 use crate::core::error::{EdgeProblem, PointProblem};
+use crate::engine_hints;
 
 /// First argument that is a column; before it come the token and the relation's number.
 const FIRST: usize = 2;
@@ -205,7 +206,7 @@ fn collect(target: &Target, vectors: &VectorCollection, state: &mut State) -> Re
                     }
                 });
                 if let Err(problem) = pushed {
-                    return Err(target.error(problem.of(&column(0)?.get_value_slow(row)?)));
+                    return Err(target.error(engine_hints::point(&problem, &column(0)?.get_value_slow(row)?)));
                 }
                 if let Some(((_, numbers), _)) = &mut of_partitions {
                     numbers.push(of_rows[row]);
@@ -309,7 +310,7 @@ fn collect(target: &Target, vectors: &VectorCollection, state: &mut State) -> Re
                 };
                 let Some(&value) = edge_values.get(row)? else {
                     let (from, to) = (column(0)?.get_value_slow(row)?, column(2)?.get_value_slow(row)?);
-                    return Err(target.error(EdgeProblem::Null { name }.of(&from, &to)));
+                    return Err(target.error(engine_hints::edge(&EdgeProblem::Null { name }, &from, &to)));
                 };
                 src.push(from);
                 dst.push(to);
