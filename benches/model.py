@@ -19,7 +19,7 @@ from generated import embeddings, store
 from measure import measured
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(ROOT / "scripts"), str(ROOT / "tests")]
+sys.path[:0] = [str(ROOT / "scripts"), str(ROOT / "tests" / "client")]
 from onnx_models import calibrated_model, transformer_model  # noqa: E402
 from run_sql import connect  # noqa: E402
 

@@ -28,15 +28,15 @@
 //! ([`sparse::from_record_batches`]) or slices. [`cluster()`] is the whole run. Work runs in the
 //! current rayon thread pool, and a [`Monitor`] watches and stops it.
 //!
-//! Everything that knows DuckDB is in `extension`.
+//! The engine of operators behind the SQL functions is in `engine`, everything that knows DuckDB in `duckdb`.
 
 mod core;
 pub mod model;
 
 #[cfg(feature = "extension")]
-mod engine_hints;
+mod duckdb;
 #[cfg(feature = "extension")]
-mod extension;
+mod engine;
 
 pub use crate::core::dpc::Clustering;
 pub use crate::core::embeddings::Embeddings;
@@ -44,6 +44,6 @@ pub use crate::core::error::{Error, Result};
 pub use crate::core::monitor::Monitor;
 pub use crate::core::pipeline::{ClusterOptions, cluster};
 pub use crate::core::{
-    assign, calibration, constraints, dpc, embeddings, error, knn, methods, monitor, ndde, partitions, relabel, row,
-    scores, similarity, sparse, suggest, summary, sweep, threshold, tpdi, transition,
+    assign, calibration, constraints, dpc, embeddings, error, knn, methods, monitor, ndde, partitions, record_batch,
+    relabel, row, scores, similarity, sparse, suggest, summary, sweep, threshold, tpdi, transition,
 };

@@ -50,6 +50,9 @@ pub enum Error {
         /// The greatest id of the earlier clusters.
         greatest: i64,
     },
+    /// Labels of which nothing can be learned.
+    #[error("{0}")]
+    Labels(String),
     /// The work needs more memory than it may use.
     #[error("{0}")]
     Memory(String),
@@ -95,18 +98,6 @@ pub enum PointProblem {
     Density(f64),
     /// The parents do not lead to a peak.
     Circle,
-    /// The parent is no point.
-    NoParent,
-    /// A point without an embedding.
-    NoEmbedding,
-    /// A point of a cluster without a density.
-    NoDensity,
-    /// A base point without a cluster.
-    NoCluster,
-    /// A new point whose id the base has.
-    NotNew,
-    /// An end of a pair that is no point.
-    NotAPoint,
 }
 
 impl PointProblem {
@@ -129,12 +120,6 @@ impl PointProblem {
                 format!("the density of {point} is {density}; a density is a finite number of at least 0")
             }
             Self::Circle => format!("the parents of {point} lead back to it"),
-            Self::NoParent => format!("the parent of {point} is none of the points"),
-            Self::NoEmbedding => format!("{point} has no embedding"),
-            Self::NoDensity => format!("{point} has no density"),
-            Self::NoCluster => format!("{point} of the base has no cluster"),
-            Self::NotNew => format!("{point} is in the base already"),
-            Self::NotAPoint => format!("{point} is none of the points"),
         }
     }
 }
@@ -155,20 +140,8 @@ pub enum EdgeProblem {
     },
     /// A distance of a k-NN graph that is below 0, as only the inner product of vectors longer than 1 gives.
     BelowZero(f64),
-    /// NULL where a value is expected.
-    Null {
-        /// What the value is.
-        name: &'static str,
-    },
     /// A pair that may not share a cluster is one point, or joined by those that must.
     Contradiction,
-    /// A pair that must share a cluster is of two partitions.
-    Partitions,
-    /// An end of the edge has no density.
-    NoDensity {
-        /// Whether it is the destination, not the source.
-        dst: bool,
-    },
 }
 
 impl EdgeProblem {
@@ -183,16 +156,10 @@ impl EdgeProblem {
                 "the distance of edge {src} -> {dst} is {distance}; it must be at least 0, so embeddings under the \
                  inner product must not be longer than 1"
             ),
-            Self::Null { name } => format!("the {name} of edge {src} -> {dst} is NULL"),
             Self::Contradiction => format!(
                 "the points {src} and {dst} cannot be kept apart: they are one, or pairs that must share a cluster \
                  join them"
             ),
-            Self::Partitions => {
-                format!("the pair {src}, {dst} cannot share a cluster, because its ends are of two partitions")
-            }
-            Self::NoDensity { dst: false } => format!("the source of edge {src} -> {dst} has no density"),
-            Self::NoDensity { dst: true } => format!("the destination of edge {src} -> {dst} has no density"),
         }
     }
 }

@@ -15,6 +15,7 @@ pub mod ndde;
 pub mod partitions;
 pub mod pipeline;
 pub(crate) mod random;
+pub mod record_batch;
 pub mod relabel;
 pub mod row;
 pub mod scores;

@@ -69,7 +69,7 @@ impl Row<'_> {
     }
 
     /// Append the features in single precision.
-    pub(crate) fn append_to(self, features: &mut Vec<f32>) {
+    pub fn append_to(self, features: &mut Vec<f32>) {
         match self {
             Self::F32(values) => features.extend_from_slice(values),
             Self::F16(values, scale) => features.extend(values.iter().map(|&x| single(x) * scale)),

@@ -2,8 +2,10 @@
 
 use super::descent::LARGEST_DIM;
 use super::graph::KnnGraph;
+#[cfg(feature = "usearch")]
+use super::hnsw;
 use super::options::{KnnOptions, Method};
-use super::{descent, exact, hnsw};
+use super::{descent, exact};
 use crate::core::embeddings::Precision;
 
 /// An approximate method has to be so many times as fast as the exact one to be chosen.
@@ -60,11 +62,13 @@ pub fn choice(n: usize, dim: usize, k: usize) -> Method {
 impl KnnOptions {
     /// Bytes that the search in `base` rows of `dim` dimensions, for as many `queries` or for all of
     /// the rows, needs beside the embeddings, at its peak.
+    #[cfg_attr(not(feature = "usearch"), expect(unused_variables, reason = "only an index copies the embeddings"))]
     pub fn memory(&self, precision: Precision, base: usize, queries: Option<usize>, dim: usize) -> u64 {
         let k = self.k.min(base);
         let rows = queries.unwrap_or(base);
         KnnGraph::memory(rows, k)
             + match self.resolved(base, queries.is_some(), dim) {
+                #[cfg(feature = "usearch")]
                 Method::Hnsw => hnsw::memory(&self.hnsw, precision, base, dim),
                 Method::NnDescent => descent::memory(base, k, dim),
                 _ => exact::memory(rows, k),

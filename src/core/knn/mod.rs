@@ -11,6 +11,7 @@ mod descent;
 mod estimate;
 mod exact;
 mod graph;
+#[cfg(feature = "usearch")]
 mod hnsw;
 mod instructions;
 mod options;
@@ -75,6 +76,10 @@ fn check(points: &Points, options: &KnnOptions) -> Result<()> {
     if !options.takes(points.metric(), points.precision()) {
         return Err(Error::Input("the HNSW index takes features of 8 bits under cosine alone".into()));
     }
+    if options.method == Method::Hnsw && cfg!(not(feature = "usearch")) {
+        let range = "a method of this build, which has no usearch".into();
+        return Err(Error::Parameter { name: "method", range, value: Method::Hnsw.name().into() });
+    }
     if options.method == Method::NnDescent && points.dim() > descent::LARGEST_DIM {
         let (dim, most) = (points.dim(), descent::LARGEST_DIM);
         return Err(Error::Input(format!("NN-descent takes up to {most} dimensions, not {dim}; use the exact method")));
@@ -88,6 +93,7 @@ fn find(search: &Search, options: &KnnOptions, monitor: &Monitor) -> Result<KnnG
     let mut graph = KnnGraph::empty(search.queries().len(), options.k.min(others));
     if graph.k > 0 && graph.rows > 0 {
         match options.resolved(search.base.len(), search.queries.is_some(), search.base.dim()) {
+            #[cfg(feature = "usearch")]
             Method::Hnsw => hnsw::search(search, &options.hnsw, &mut graph, monitor)?,
             Method::NnDescent => descent::search(search, &mut graph, monitor)?,
             _ => exact::search(search, &mut graph, monitor)?,

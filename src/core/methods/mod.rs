@@ -17,7 +17,7 @@ mod stop;
 pub use dbscan::MIN_POINTS;
 pub use density_peaks::DensityKernel;
 pub use graph::from_knn_graph;
-pub use kmeans::{Kmeans, MAX_ITERATIONS, kmeans};
+pub use kmeans::{KMEANS_ITERATIONS, Kmeans, kmeans};
 use labels::numbered;
 pub use stop::Stop;
 
@@ -72,32 +72,10 @@ pub enum GraphMethod {
     },
 }
 
+/// Scale of the map equation's weights unless another is asked for.
+pub const MAP_EQUATION_SIGMA: f64 = crate::core::similarity::SIGMA;
+
 impl GraphMethod {
-    /// The names of all methods, see [`Self::name`].
-    pub const NAMES: [&str; 7] = [
-        "connected_components",
-        "single_linkage",
-        "average_linkage",
-        "dbscan",
-        "rank_order",
-        "density_peaks",
-        "map_equation",
-    ];
-
-    /// One of [`Self::NAMES`].
-    pub fn name(&self) -> &'static str {
-        let at = match self {
-            Self::ConnectedComponents { .. } => 0,
-            Self::SingleLinkage(_) => 1,
-            Self::AverageLinkage(_) => 2,
-            Self::Dbscan { .. } => 3,
-            Self::RankOrder { .. } => 4,
-            Self::DensityPeaks { .. } => 5,
-            Self::MapEquation { .. } => 6,
-        };
-        Self::NAMES[at]
-    }
-
     /// Bytes that a graph of so many points and edges needs at its peak, the graph included.
     pub fn memory(&self, points: usize, edges: usize) -> u64 {
         let (points, edges) = (points as u64, edges as u64);

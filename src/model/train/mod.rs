@@ -50,6 +50,19 @@ const SHARD: usize = 4;
 /// Anchors whose pairs are scored together.
 const SCORED: usize = 32;
 
+/// The values of [`TrainOptions`] unless others are asked for.
+pub const K: usize = 20;
+/// [`TrainOptions::epochs`].
+pub const EPOCHS: usize = 20;
+/// [`TrainOptions::patience`].
+pub const PATIENCE: usize = 5;
+/// [`TrainOptions::learning_rate`].
+pub const LEARNING_RATE: f64 = 0.001;
+/// [`TrainOptions::dropout`].
+pub const DROPOUT: f64 = 0.2;
+/// [`TrainOptions::held_out`].
+pub const HELD_OUT: f64 = 0.2;
+
 /// How to train.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct TrainOptions {
@@ -77,14 +90,14 @@ pub struct TrainOptions {
 impl Default for TrainOptions {
     fn default() -> Self {
         Self {
-            k: 20,
+            k: K,
             encoder: Encoder::None,
             context: true,
-            epochs: 20,
-            patience: 5,
-            learning_rate: 0.001,
-            dropout: 0.2,
-            held_out: 0.2,
+            epochs: EPOCHS,
+            patience: PATIENCE,
+            learning_rate: LEARNING_RATE,
+            dropout: DROPOUT,
+            held_out: HELD_OUT,
             seed: 0,
         }
     }
@@ -141,8 +154,8 @@ pub fn train(points: Points, labels: &[Option<u32>], options: &TrainOptions, mon
     drop(points);
     let (mut train, mut held_out) = (train?, held_out?);
     monitor.part(0.05..1.0);
-    let cosine = held_out.ranking(&held_out.cosines).ok_or_else(|| one_kind(&held_out, options, "held-out"))?;
-    train.ranking(&train.cosines).ok_or_else(|| one_kind(&train, options, "training"))?;
+    let cosine = held_out.ranking(&held_out.cosines).ok_or_else(|| one_kind(&held_out, "held-out"))?;
+    train.ranking(&train.cosines).ok_or_else(|| one_kind(&train, "training"))?;
     let calibration = Calibration::fit(&train.cosines, &train.same);
     let context = options.context.then(|| fit_context(&mut train, &mut held_out, monitor)).transpose()?;
     let (network, parameters) = Network::new(train.points.dim(), options.encoder, options.context, random.next_u64());
@@ -150,13 +163,10 @@ pub fn train(points: Points, labels: &[Option<u32>], options: &TrainOptions, mon
     Trainer { train, held_out, options, monitor }.run(model, cosine, random)
 }
 
-fn one_kind(half: &Half, options: &TrainOptions, name: &str) -> Error {
+fn one_kind(half: &Half, name: &str) -> Error {
     let kind = if half.same.contains(&true) { "share their label" } else { "have different labels" };
     let way = if half.same.contains(&true) { "raise k" } else { "give more rows of each label" };
-    Error::Input(format!(
-        "with k := {} all {name} pairs of neighbors {kind}, so nothing can be learned; {way}",
-        options.k
-    ))
+    Error::Labels(format!("all {name} pairs of neighbors {kind}, so nothing can be learned; {way}"))
 }
 
 fn fit_context(train: &mut Half, held_out: &mut Half, monitor: &Monitor) -> Result<Context> {

@@ -1,0 +1,174 @@
+"""Scores on labelled data, as docs/results.md has them: results.py [--write]
+
+Reads data/songs.parquet, and of ../shared/data what is there; without one of its files that section of the page stays
+as it is. No face data is written, only counts and scores.
+"""
+
+import re
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "scripts"))
+from run_sql import ROOT, connect  # noqa: E402
+
+PAGE = ROOT / "docs" / "results.md"
+SHARED = ROOT.parent / "shared" / "data"
+RECIPE = (ROOT / "sql" / "recipes" / "hard_clusters.sql").read_text()
+# Section -> file, rows, arguments, and what its pictures' names begin with in docs/pictures, by scripts/docs/draw.py.
+FACES, SONGS, TEST = "k := 80, tau := 0.7", "k := 10, sigma := 0.08, tau := 0.65", "split = 'test'"
+RUNS = {
+    "LFW, test half": (SHARED / "lfw_mobilefacenet.parquet", TEST, FACES, "lfw_"),
+    "LFW at 24 x 24 pixels, test half": (SHARED / "lfw_lowres24_mobilefacenet.parquet", TEST, FACES, "lfw24_"),
+    "MusicBrainz 20K, test half": (SHARED / "musicbrainz20k_minilm.parquet", TEST, SONGS, None),
+    "Songs of this repository": (ROOT / "data" / "songs.parquet", "true", SONGS, ""),
+}
+# New rows: file, arguments.
+NEW_ROWS = {
+    "LFW": (SHARED / "lfw_mobilefacenet.parquet", FACES),
+    "LFW at 24 x 24 pixels": (SHARED / "lfw_lowres24_mobilefacenet.parquet", FACES),
+    "MusicBrainz 20K": (SHARED / "musicbrainz20k_minilm.parquet", SONGS),
+}
+DRAWS = 3
+GRID_K, GRID_SIGMA = (5, 20, 80), (0.03, 0.06, 0.08, 0.1, 0.12)
+GRID_TAU = [round(0.4 + 0.025 * step, 3) for step in range(24)]
+AUTO = ("sigma := 'auto'", "tau := 'auto'", "sigma := 'auto', tau := 'auto'")
+PAIRWISE, BCUBED = ["pairwise P", "R", "F"], ["BCubed P", "R", "F"]
+
+
+def cell(value: str | float | None) -> str:
+    match value:
+        case None:
+            return ""
+        case float():
+            return f"{value:.4f}"
+        case int():
+            return f"{value:,}"
+    return value
+
+
+def table(header: list[str], rows: list[tuple]) -> str:
+    lines = [header, ["---", *["--:"] * (len(header) - 1)], *[[cell(value) for value in row] for row in rows]]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def section(name: str) -> str:
+    path, rows, arguments, pictures = RUNS[name]
+    con = connect()
+    con.execute(f"CREATE TABLE faces AS SELECT id, label, embedding FROM '{path}' WHERE {rows}")
+    con.execute(f"CREATE TABLE clusters AS FROM cluster_embeddings('faces', {arguments})")
+    con.execute(RECIPE)
+    whole = con.execute("""
+        SELECT 'all', count(DISTINCT label), count(*), count(DISTINCT cluster_id), pairwise_f(label, cluster_id).f,
+               bcubed_f(label, cluster_id).f, adjusted_rand(label, cluster_id), normalized_mutual_info(label, cluster_id)
+        FROM faces JOIN clusters USING (id)""").fetchall()
+    subsets = con.execute("""
+        SELECT subset, identities, faces,
+               CASE smallest WHEN largest THEN smallest::VARCHAR ELSE largest || ' to ' || smallest END,
+               printf('%.2f to %.2f', densest, sparsest),
+               COLUMNS('_(precision|recall|f)$') FROM hard_clusters""").fetchall()
+    shown = "" if pictures is None else f"""
+<img src="pictures/{pictures}hard_clusters.png" width="49%" alt="Bars: scores of identities by size and by sparsity">
+<img src="pictures/{pictures}tau_scores.png" width="49%" alt="Lines: scores against tau">
+"""
+    return f"""`{path.name}`, `{arguments}`
+
+{table(["", "identities", "rows", "clusters", "pairwise F", "BCubed F", "adjusted Rand", "NMI"], whole)}
+
+{table(["subset", "identities", "rows", "size", "sparsity", *PAIRWISE, *BCUBED], subsets)}
+{shown}"""
+
+
+def new_rows(_: str) -> str:
+    """Where each row of a tenth lands, beside clustering all rows again; the mean of some draws."""
+    rows = []
+    for name, (path, arguments) in NEW_ROWS.items():
+        con = connect()
+        con.execute(f"CREATE TABLE faces AS SELECT id, label, embedding FROM '{path}'")
+        con.execute(f"CREATE TABLE again AS FROM cluster_embeddings('faces', {arguments})")
+        for draw in range(DRAWS):
+            held_out = f"md5_number_lower(concat(id, ' ', {draw})) % 10 = 0"
+            con.execute(f"""
+                CREATE OR REPLACE VIEW new_rows AS FROM faces WHERE {held_out};
+                CREATE OR REPLACE VIEW base AS FROM faces WHERE NOT ({held_out});
+                CREATE OR REPLACE TABLE clusters AS FROM cluster_embeddings('base', {arguments});
+                CREATE OR REPLACE TABLE joined AS FROM assign_clusters('new_rows', 'base', 'clusters', {arguments})""")
+            rows.append((name, *con.execute("""
+                WITH shared AS (
+                    SELECT a.cluster_id, c.cluster_id AS old, count(*) AS n
+                    FROM again a JOIN clusters c USING (id) GROUP BY ALL
+                ), most AS (SELECT cluster_id, first(old ORDER BY n DESC, old) AS old FROM shared GROUP BY cluster_id),
+                labelled AS (
+                    SELECT id, cluster_id FROM clusters
+                    UNION ALL SELECT id, coalesce(cluster_id, -1 - row_number() OVER (ORDER BY id)) FROM joined
+                )
+                SELECT (SELECT count(*) FROM joined), (SELECT avg((cluster_id IS NULL)::INTEGER) FROM joined),
+                       (SELECT avg((j.cluster_id IS NOT DISTINCT FROM m.old)::INTEGER)
+                        FROM joined j JOIN again a USING (id) LEFT JOIN most m ON m.cluster_id = a.cluster_id),
+                       (SELECT bcubed_f(label, cluster_id).f FROM labelled JOIN faces USING (id)),
+                       (SELECT bcubed_f(label, cluster_id).f FROM again JOIN faces USING (id))""").fetchone()))
+    means = [
+        (name, *(sum(column) / DRAWS for column in zip(*(row[1:] for row in rows if row[0] == name), strict=True)))
+        for name in NEW_ROWS
+    ]
+    means = [(name, round(new), *shares) for name, new, *shares in means]
+    header = ["", "new rows", "joined none", "as in the full run", "BCubed F", "of the full run"]
+    return f"""A tenth of the rows, held out at random and given to [assign_clusters](functions/assign_clusters.md) each on its own
+once the rest is clustered; the mean of {DRAWS} draws. A row is as in the full run, over all rows, if it joins the cluster that
+shares the most old rows with its cluster there (of equal ones that of the smallest id), or none where that one has no old
+row. The first BCubed F is over all rows, each that joined none in a cluster of its own.
+
+{table(header, means)}
+"""
+
+
+def without_labels() -> str:
+    """BCubed F of the best k, sigma and tau by the labels, of the defaults, and of 'auto' for sigma, tau or both."""
+    rows = []
+    for name, (path, split, *_) in RUNS.items():
+        con = connect()
+        con.execute(f"CREATE TABLE faces AS SELECT id, label, embedding FROM '{path}' WHERE {split}")
+        best = (0.0,)
+        for k in GRID_K:
+            con.execute(f"CREATE OR REPLACE TABLE g AS FROM knn_graph('faces', k := {k})")
+            for sigma in GRID_SIGMA:
+                con.execute(f"CREATE OR REPLACE TABLE p AS FROM transition_matrix('g', sigma := {sigma})")
+                sweep = f"FROM tau_sweep(ndde('p'), tpdi('p'), taus := {GRID_TAU}, labels := 'faces')"
+                found = con.execute(f"SELECT bcubed_f, tau {sweep} ORDER BY ALL DESC LIMIT 1").fetchone()
+                best = max(best, (found[0], f"{k}, {sigma}, {found[1]}"))
+        score = "SELECT bcubed_f(label, cluster_id).f FROM faces JOIN cluster_embeddings('faces'{}) USING (id)"
+        calls = ["", *(f", {argument}" for argument in AUTO)]
+        rows.append((name, best[1], best[0], *(con.execute(score.format(more)).fetchone()[0] for more in calls)))
+    return table(["", "best k, sigma, tau", "best", "default", *AUTO[:2], "both"], rows)
+
+
+SECTIONS = {**dict.fromkeys(RUNS, section), "New rows": new_rows}
+
+
+def files(name: str) -> list[Path]:
+    return [RUNS[name][0]] if name in RUNS else [path for path, _ in NEW_ROWS.values()]
+
+
+def main(write: bool) -> None:
+    page = PAGE.read_text()
+    if all(path.exists() for path, *_ in RUNS.values()):
+        text = without_labels()
+        page = re.sub(r"(?<=<!-- without labels -->\n\n).*?(?=\n\n)", lambda _: text, page, flags=re.DOTALL)
+        if not write:
+            print(text)
+    for name, of_section in SECTIONS.items():
+        missing = [path.name for path in files(name) if not path.exists()]
+        if missing:
+            print(f"{name}: no {', '.join(missing)}, left as it is")
+            continue
+        text = of_section(name)
+        if not write:
+            print(f"## {name}\n\n{text}")
+        pattern = re.compile(rf"(?<=\n## {re.escape(name)}\n\n).*?(?=\n## |\Z)", re.DOTALL)
+        page, found = pattern.subn(lambda _, text=text: text, page)
+        assert found == 1, f"{PAGE.name} has no section {name}"
+    if write:
+        PAGE.write_text(page)
+
+
+if __name__ == "__main__":
+    main("--write" in sys.argv[1:])

@@ -1,0 +1,122 @@
+//! A plan as SQL: the text that a function's table macro hands to DuckDB's `query()`.
+//!
+//! ```sql
+//! WITH density_peaks_stage AS MATERIALIZED (
+//!   SELECT density_peaks_id(7, 0, s.id) AS id, s.density
+//!   FROM density_peaks_source(7, '<program>') s,
+//!        (SELECT i0.n AS n FROM (SELECT density_peaks_sink(7, 0, ...) AS n FROM ...) i0) i
+//!   WHERE i.n >= 0 AND s.id IS NOT NULL)
+//! FROM density_peaks_stage
+//! ```
+//!
+//! The sinks make one row, so they are the build side and run first; the source claims to be huge,
+//! to stay on the probe side. The materialized CTE is the fence: without it the optimizer may
+//! join two sources of one statement before a sink has run. Rows without a first column are ticks.
+
+use duckdb_neo::Result;
+
+use super::errors::{defect, refused};
+use super::ids::NATIVE_TYPES;
+use crate::engine::plan::{Plan, Program};
+use crate::engine::relation::{Field, Key, Relation};
+use crate::engine::table::Type;
+
+pub fn identifier(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+pub fn literal(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "''"))
+}
+
+/// An id, and its sort key where its type has none of our own.
+fn id_arguments(name: &str) -> [String; 2] {
+    let native: Vec<String> = NATIVE_TYPES.iter().map(|name| literal(name)).collect();
+    let key = format!(
+        "CASE WHEN typeof({name}) IN ({}) THEN NULL ELSE create_sort_key({name}, 'ASC NULLS LAST') END",
+        native.join(", ")
+    );
+    [name.into(), key]
+}
+
+/// The columns of a relation that its sink is given, each as it is called there.
+struct Selected {
+    columns: Vec<String>,
+    arguments: Vec<String>,
+}
+
+impl Selected {
+    fn new(relation: &Relation) -> Self {
+        let mut selected = Self { columns: vec![], arguments: vec![] };
+        match &relation.reads.key {
+            Key::Id { column, .. } => selected.add(column, "id", id_arguments),
+            Key::Ends => ["src", "dst"].into_iter().for_each(|end| selected.add(end, end, id_arguments)),
+        }
+        for (at, field) in relation.reads.fields.iter().enumerate() {
+            let name = &*format!("field{at}");
+            match field {
+                Field::Number { column, .. } => selected.add(column, name, |name| [format!("{name}::DOUBLE")]),
+                Field::Integer { column, .. } => selected.add(column, name, |name| [format!("{name}::BIGINT")]),
+                Field::OtherId { column } => selected.add(column, name, id_arguments),
+                Field::Label { column, .. } => selected.add(column, name, id_arguments),
+                Field::Embedding { column, .. } => selected.add(column, name, |name| [name.into()]),
+                // The one that is not used may be of any type; the other was checked to be a number.
+                Field::Strength { .. } => selected
+                    .arguments
+                    .extend(["distance", "similarity"].map(|name| format!("TRY_CAST({name} AS DOUBLE)"))),
+            }
+        }
+        selected
+    }
+
+    fn add<const N: usize>(&mut self, column: &str, name: &str, arguments: impl Fn(&str) -> [String; N]) {
+        self.columns.push(format!("{} AS {name}", identifier(column)));
+        self.arguments.extend(arguments(name));
+    }
+}
+
+fn sink(token: u64, at: usize, relation: &Relation) -> String {
+    // Selected first, so that it is bound first: a missing column is then our error, not DuckDB's.
+    // The token in its name makes it one that the relation does not have.
+    let checked =
+        format!("density_peaks_columns({token}, {at}, struct_pack(*COLUMNS(*))) AS density_peaks_checked_{token}");
+    let from = format!("FROM query_table({})", literal(&relation.name));
+    let Selected { columns, arguments } = Selected::new(relation);
+    let has_strength = relation.reads.fields.iter().any(|field| matches!(field, Field::Strength { .. }));
+    let rows = if has_strength {
+        // Either of the two columns may be missing; the second branch stands in for it.
+        format!(
+            "SELECT {checked}, * {from} \
+             UNION ALL BY NAME SELECT NULL::DOUBLE AS distance, NULL::DOUBLE AS similarity WHERE false"
+        )
+    } else {
+        format!("SELECT {checked}, {} {from}", columns.join(", "))
+    };
+    format!("SELECT density_peaks_sink({token}, {at}, {}) AS n FROM ({rows})", arguments.join(", "))
+}
+
+/// The SQL of a plan, with a token that no statement had before.
+pub fn sql(token: u64, program: &Program, plan: &Plan) -> Result<String> {
+    let columns = plan.columns().map_err(refused)?;
+    let selected = columns.iter().enumerate().map(|(at, (name, of_type))| {
+        let name = identifier(name);
+        match of_type {
+            Type::Id(_) => format!("density_peaks_id({token}, {at}, s.{name}) AS {name}"),
+            _ => format!("s.{name}"),
+        }
+    });
+    let selected = selected.collect::<Vec<_>>().join(", ");
+    let first = identifier(&columns.first().ok_or_else(|| defect("a result without columns"))?.0);
+    let source = format!("density_peaks_source({token}, {}) s", literal(&program.to_json()));
+    let relations = plan.relations();
+    if relations.is_empty() {
+        return Ok(format!("SELECT {selected} FROM {source} WHERE s.{first} IS NOT NULL"));
+    }
+    let sinks = relations.iter().enumerate().map(|(at, relation)| format!("({}) i{at}", sink(token, at, relation.1)));
+    let sinks = sinks.collect::<Vec<_>>().join(", ");
+    let counts = (0..relations.len()).map(|at| format!("i{at}.n")).collect::<Vec<_>>().join(" + ");
+    Ok(format!(
+        "WITH density_peaks_stage AS MATERIALIZED (SELECT {selected} FROM {source}, \
+         (SELECT {counts} AS n FROM {sinks}) i WHERE i.n >= 0 AND s.{first} IS NOT NULL) FROM density_peaks_stage"
+    ))
+}

@@ -1,0 +1,247 @@
+//! `dpc_cluster(density, distance, ...)`, stage 5, with the relations that may be given beside densities
+//! and distances.
+
+use std::sync::Arc;
+
+use super::partitions::{Pairs, PartitionedPeaks};
+use crate::core::constraints::{Constraints, dpc_constrained};
+use crate::core::dpc::{self, Clustering};
+use crate::core::relabel::relabel;
+use crate::engine::peaks::{DENSITY, DISTANCE, PeakInputs};
+use crate::engine::prelude::*;
+use crate::engine::values::MADE_BY_DPC;
+
+pub static FUNCTION: Function = Function {
+    name: "dpc_cluster",
+    description: "Density peak clustering: each point joins its nearest neighbor of higher density, if that is nearer than tau; the others are peaks, and each tree is a cluster.",
+    returns: RETURNS,
+    parameters: &[&DENSITY, &DISTANCE, &TAU, &PREVIOUS, &MUST_LINK, &CANNOT_LINK],
+    examples: &[
+        "FROM dpc_cluster('r', 'd', tau := 0.7)",
+        "FROM dpc_cluster(ndde('p'), tpdi('p'), tau := 'auto')",
+        "FROM dpc_cluster('r', 'd', previous := 'clusters', cannot_link := 'same_photo')",
+    ],
+    nested_example: None,
+    build: |call| {
+        let peaks = PeaksInput::Stages(PeakInputs::of(call)?);
+        let given = Given::of(call, "id")?;
+        build(call, peaks, given, "id".into(), None)
+    },
+};
+
+pub const RETURNS: &str = "Returns id, cluster_id (0, 1, 2, ... in order of the smallest ids, or as previous has it), parent_id (a peak's own id), delta (distance to the candidate parent, NULL without one), density and is_peak.";
+
+pub const TAU: Parameter<OrAuto> = Parameter {
+    name: "tau",
+    default: DefaultValue::Number(dpc::TAU),
+    takes: OrAuto(Number {
+        is: "a number from 0 to 1",
+        range: "a number from 0 to 1 or 'auto'",
+        valid: |tau| (0.0..=1.0).contains(&tau),
+    }),
+    description: "a point joins its parent if their distance is below this, from 0 to 1; or 'auto': as the distances call for",
+};
+pub const PREVIOUS: Parameter<OrNull<RelationName>> = Parameter {
+    name: "previous",
+    default: DefaultValue::Null,
+    takes: OrNull(OF_POINTS),
+    description: "name of a relation with the cluster_id of each id in an earlier clustering: clusters keep the id of the one that they overlap most, new ones get ids beyond the greatest. NULL: ids from 0",
+};
+const OF_PAIRS: RelationName = RelationName { is: "the name of a relation with columns src, dst" };
+pub const MUST_LINK: Parameter<OrNull<RelationName>> = Parameter {
+    name: "must_link",
+    default: DefaultValue::Null,
+    takes: OrNull(OF_PAIRS),
+    description: "name of a relation with src and dst: pairs that share a cluster. NULL: none",
+};
+pub const CANNOT_LINK: Parameter<OrNull<RelationName>> = Parameter {
+    name: "cannot_link",
+    default: DefaultValue::Null,
+    takes: OrNull(OF_PAIRS),
+    description: "name of a relation with src and dst: pairs that do not share a cluster, such as two faces in one photo. NULL: none",
+};
+
+/// The columns of the result beside the id.
+const OTHER_COLUMNS: [&str; 5] = ["cluster_id", "parent_id", "delta", "density", "is_peak"];
+
+/// Refuse a name of a user's column that another column of the result has.
+pub fn check_name(call: &Call<'_>, parameter: &str, name: &str, others: &[&str]) -> Checked<()> {
+    if OTHER_COLUMNS.iter().chain(others).any(|other| other.eq_ignore_ascii_case(name)) {
+        let what = "is also another column of the result; rename it in a view";
+        return Err(call.error(format!("{parameter} := '{name}' {what}")));
+    }
+    Ok(())
+}
+
+/// What gives densities and distances.
+#[derive(Debug, PartialEq)]
+pub enum PeaksInput {
+    Stages(PeakInputs),
+    Partitions(Input<PartitionedPeaks>),
+}
+
+/// The relations that are given beside densities and distances.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Given {
+    previous: Option<Input<Previous>>,
+    pub must_link: Option<Input<Pairs>>,
+    cannot_link: Option<Input<Pairs>>,
+}
+
+impl Given {
+    /// Those of a call; `id` is the column of the ids in `previous`.
+    pub fn of(call: &mut Call<'_>, id: &str) -> Checked<Self> {
+        let previous = call.get(&PREVIOUS)?;
+        let (must_link, cannot_link) = (call.get(&MUST_LINK)?, call.get(&CANNOT_LINK)?);
+        let cluster = Field::Integer { column: "cluster_id", null: Null::Skip };
+        let previous =
+            previous.map(|name| call.read(PREVIOUS.name, name, Reads::by_id(id, MADE_BY_DPC, vec![cluster])));
+        let must_link = must_link.map(|name| call.read(MUST_LINK.name, name, Pairs::reads()));
+        let cannot_link = cannot_link.map(|name| call.read(CANNOT_LINK.name, name, Pairs::reads()));
+        Ok(Self { previous, must_link, cannot_link })
+    }
+
+    fn nodes(&self) -> impl Iterator<Item = usize> {
+        let pairs = [self.must_link, self.cannot_link].into_iter().flatten().map(|input| input.node);
+        self.previous.into_iter().map(|input| input.node).chain(pairs)
+    }
+}
+
+/// The clustering of a call by these densities and distances; `id` and `partition` name columns.
+pub fn build(
+    call: &mut Call<'_>,
+    peaks: PeaksInput,
+    given: Given,
+    id: String,
+    partition: Option<String>,
+) -> Checked<usize> {
+    let tau = call.get(&TAU)?;
+    Ok(call.add(DensityPeaks { peaks, tau, given, id, partition }).node)
+}
+
+#[derive(Debug, PartialEq)]
+struct DensityPeaks {
+    peaks: PeaksInput,
+    /// `None`: as the distances call for.
+    tau: Option<f64>,
+    given: Given,
+    id: String,
+    partition: Option<String>,
+}
+
+/// A clustering with the ids of its points.
+pub struct Clusters {
+    clustering: Clustering,
+    /// The ids of the clusters where they are not 0, 1, 2, ...
+    cluster_ids: Option<Vec<i64>>,
+    ids: Arc<Ids>,
+    /// The partition of each point, `None` for NULL, and the values that they number.
+    partitions: Option<(Arc<Ids>, Vec<Option<u32>>)>,
+}
+
+impl Rows for Clusters {
+    fn count(&self) -> usize {
+        self.clustering.len()
+    }
+
+    fn ids(&self) -> Vec<Arc<Ids>> {
+        let partitions = self.partitions.as_ref().map(|partitions| partitions.0.clone());
+        std::iter::once(self.ids.clone()).chain(partitions).collect()
+    }
+}
+
+impl Operator for DensityPeaks {
+    type Output = Clusters;
+
+    fn inputs(&self) -> Vec<usize> {
+        let peaks = match &self.peaks {
+            PeaksInput::Stages(peaks) => peaks.nodes().into(),
+            PeaksInput::Partitions(partitions) => vec![partitions.node],
+        };
+        peaks.into_iter().chain(self.given.nodes()).collect()
+    }
+
+    fn columns(&self) -> Vec<Column<Clusters>> {
+        let partition = self.partition.as_ref().map(|name| {
+            id(name, Whose::Label, |clusters: &Clusters, rows| {
+                let partitions = clusters.partitions.as_ref().map_or(&[][..], |partitions| &partitions.1);
+                Values::Some(partitions[rows].to_vec())
+            })
+        });
+        let first = id(&self.id, Whose::First, |_: &Clusters, rows| each(rows, |row| row as u32));
+        let columns = vec![
+            bigint("cluster_id", |clusters: &Clusters, rows| {
+                each(rows, |row| {
+                    let cluster = clusters.clustering.cluster[row];
+                    clusters.cluster_ids.as_ref().map_or(i64::from(cluster), |ids| ids[cluster as usize])
+                })
+            }),
+            id("parent_id", Whose::First, |clusters: &Clusters, rows| all(&clusters.clustering.parent[rows])),
+            double("delta", |clusters: &Clusters, rows| Values::Some(clusters.clustering.delta[rows].to_vec())),
+            double("density", |clusters: &Clusters, rows| all(&clusters.clustering.density[rows])),
+            boolean("is_peak", |clusters: &Clusters, rows| each(rows, |row| clusters.clustering.is_peak(row))),
+        ];
+        std::iter::once(first).chain(partition).chain(columns).collect()
+    }
+
+    fn run(&self, run: &mut Run<'_>) -> Result<Clusters> {
+        // What is given is read and checked before the long work, because it may be wrong.
+        let previous = self.given.previous.map(|previous| run.read(previous)).transpose()?;
+        let must_link = self.given.must_link.map(|pairs| Pairs::of(run, pairs)).transpose()?;
+        let cannot_link = self.given.cannot_link.map(|pairs| Pairs::of(run, pairs)).transpose()?;
+        if let Some(cannot_link) = &cannot_link {
+            check_contradictions(must_link.as_deref(), cannot_link)?;
+        }
+        let (peaks, partitions) = match &self.peaks {
+            PeaksInput::Stages(peaks) => (peaks.read(run)?, None),
+            PeaksInput::Partitions(partitions) => PartitionedPeaks::take(run, *partitions)?,
+        };
+        let monitor = run.monitor;
+        let tau = self.tau.map_or_else(|| peaks.auto_tau(monitor), Ok)?;
+        let (ids, failed) = (peaks.ids().clone(), peaks.failed());
+        let distances = &peaks.distances.matrix;
+        let clustering = if must_link.is_some() || cannot_link.is_some() {
+            let of = |pairs: Option<Arc<Pairs>>| pairs.map_or(Ok(vec![]), |pairs| pairs.numbered(&ids));
+            let constraints = Constraints { must_link: of(must_link)?, cannot_link: of(cannot_link)? };
+            dpc_constrained(peaks.density, distances, tau, &constraints, monitor)
+        } else {
+            dpc::dpc(peaks.density, distances, tau, monitor)
+        };
+        let clustering = clustering.map_err(failed)?;
+        let cluster_ids = previous.map(|previous| previous.relabel(&clustering, &ids)).transpose()?;
+        Ok(Clusters { clustering, cluster_ids, ids, partitions })
+    }
+}
+
+/// Names a pair that must and cannot share a cluster.
+fn check_contradictions(must_link: Option<&Pairs>, cannot_link: &Pairs) -> Result<()> {
+    let none = Pairs::none_like(cannot_link);
+    let (all, of_cannot, of_must) = cannot_link.with(must_link.unwrap_or(&none));
+    Constraints { must_link: of_must, cannot_link: of_cannot }
+        .check(all.len())
+        .map_err(failed(&cannot_link.label, &all))
+}
+
+/// An earlier clustering.
+#[derive(Debug)]
+struct Previous {
+    ids: Arc<Ids>,
+    clusters: Vec<i64>,
+    label: String,
+}
+
+impl Previous {
+    fn relabel(&self, clustering: &Clustering, points: &Ids) -> Result<Vec<i64>> {
+        let earlier = points.numbers_in(&self.ids);
+        let earlier: Vec<Option<i64>> = earlier.iter().map(|at| Some(self.clusters[(*at)? as usize])).collect();
+        let greatest = self.clusters.iter().max().copied();
+        relabel(&clustering.cluster, &earlier, greatest).map_err(failed(&self.label, &self.ids))
+    }
+}
+
+impl FromRows for Previous {
+    fn from_rows(rows: Collected, label: &str, _: &Run<'_>) -> Result<Self> {
+        let mut rows = Sorted::new(rows, label)?;
+        Ok(Self { clusters: rows.integers(), ids: rows.ids, label: label.into() })
+    }
+}

@@ -1,0 +1,45 @@
+//! The functions that users call, one file each.
+
+mod assign_clusters;
+mod auto_parameters;
+mod cluster_embeddings;
+mod cluster_summary;
+mod cluster_with;
+mod decision_graph;
+mod dpc_cluster;
+mod kmeans_cluster;
+mod knn_graph;
+mod knn_methods;
+mod ndde;
+mod partitions;
+mod suggest_merges;
+mod suggest_splits;
+mod tau_sweep;
+mod tpdi;
+mod train_similarity;
+mod transition_matrix;
+
+pub use suggest_splits::{CLUSTERS, CLUSTERS_ID, StoredClusters};
+
+use super::plan::Function;
+
+/// All functions that are made of operators.
+pub static FUNCTIONS: [&Function; 17] = [
+    &knn_graph::FUNCTION,
+    &transition_matrix::FUNCTION,
+    &auto_parameters::FUNCTION,
+    &ndde::FUNCTION,
+    &tpdi::FUNCTION,
+    &dpc_cluster::FUNCTION,
+    &cluster_embeddings::FUNCTION,
+    &tau_sweep::FUNCTION,
+    &decision_graph::FUNCTION,
+    &cluster_summary::FUNCTION,
+    &suggest_merges::FUNCTION,
+    &suggest_splits::FUNCTION,
+    &assign_clusters::FUNCTION,
+    &cluster_with::FUNCTION,
+    &kmeans_cluster::FUNCTION,
+    &knn_methods::FUNCTION,
+    &train_similarity::FUNCTION,
+];

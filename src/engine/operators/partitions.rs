@@ -1,0 +1,203 @@
+//! A run of the first four stages for each partition, and the pairs that may not be of two: what
+//! `cluster_embeddings` does with `partition_by`.
+
+use std::fmt::Display;
+use std::sync::{Arc, Mutex};
+
+use super::knn_graph::{After, GraphOptions, Size, check_fits, need};
+use crate::core::embeddings::Precision;
+use crate::core::error::Error;
+use crate::core::ndde::NddeOptions;
+use crate::core::partitions::densities_and_distances;
+use crate::core::pipeline::ClusterOptions;
+use crate::core::similarity::Kernel;
+use crate::engine::peaks::Peaks;
+use crate::engine::prelude::*;
+use crate::engine::relation::Keys;
+use crate::engine::values::{Edges, PointRows};
+
+/// The first four stages over each partition.
+#[derive(Debug, PartialEq)]
+pub struct PartitionedRuns {
+    pub source: Input<PartitionedRows>,
+    pub graph: GraphOptions,
+    pub kernel: Kernel,
+    pub ndde: NddeOptions,
+    pub must_link: Option<Input<Pairs>>,
+}
+
+/// Densities and distances of all partitions, and the partition of each point, `None` for NULL, with the
+/// values that they number.
+type Partitioned = (Peaks, Option<(Arc<Ids>, Vec<Option<u32>>)>);
+
+/// Densities and distances of all partitions, until they are taken.
+pub struct PartitionedPeaks(Mutex<Option<Partitioned>>);
+
+impl PartitionedPeaks {
+    /// They have one reader.
+    pub fn take(run: &mut Run<'_>, input: Input<Self>) -> Result<Partitioned> {
+        let value = run.value(input)?;
+        let taken = value.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).take();
+        Ok(taken.expect("densities and distances of partitions have one reader"))
+    }
+}
+
+impl Rows for PartitionedPeaks {
+    fn count(&self) -> usize {
+        0
+    }
+}
+
+impl Operator for PartitionedRuns {
+    type Output = PartitionedPeaks;
+
+    fn inputs(&self) -> Vec<usize> {
+        std::iter::once(self.source.node).chain(self.must_link.map(|pairs| pairs.node)).collect()
+    }
+
+    fn columns(&self) -> Vec<Column<PartitionedPeaks>> {
+        vec![]
+    }
+
+    fn run(&self, run: &mut Run<'_>) -> Result<PartitionedPeaks> {
+        let label = run.label(self.source);
+        let PartitionedRows { points: PointRows { ids, embeddings }, values, of } = run.take(self.source)?;
+        if let Some(must_link) = self.must_link {
+            let must_link = run.read(must_link)?;
+            let apart = |&(a, b): &(u32, u32)| of[a as usize] != of[b as usize];
+            if let Some((a, b)) = must_link.numbered(&ids)?.into_iter().find(apart) {
+                let apart = |a: &dyn Display, b: &dyn Display| {
+                    format!(
+                        "the pair {a}, {b} cannot share a cluster, because its ends are of two partitions; leave it out"
+                    )
+                };
+                return Err(failed(&must_link.label, &ids)(Cause::Pair(a, b, apart)));
+            }
+        }
+        // Those of NULL are one more partition.
+        let mut members = vec![Vec::new(); values.len() + 1];
+        for (row, value) in (0u32..).zip(&of) {
+            members[value.map_or(values.len(), |value| value as usize)].push(row);
+        }
+        members.retain(|rows| !rows.is_empty());
+        self.check_memory(&members, embeddings.len(), embeddings.dim(), run)
+            .map_err(|error| Failure::of(&label, error))?;
+        let options = ClusterOptions {
+            metric: self.graph.metric,
+            knn: self.graph.knn,
+            kernel: self.kernel,
+            ndde: self.ndde,
+            ..Default::default()
+        };
+        let (density, matrix) =
+            densities_and_distances(&embeddings, &members, &options, run.monitor).map_err(failed(&label, &ids))?;
+        let peaks = Peaks { density, distances: Edges::new(matrix, ids, label.clone()), label };
+        Ok(PartitionedPeaks(Mutex::new(Some((peaks, Some((values, of)))))))
+    }
+}
+
+impl PartitionedRuns {
+    /// Refuse work that does not fit: all points and distances, and as many partitions at work as there
+    /// are threads.
+    fn check_memory(&self, members: &[Vec<u32>], points: usize, dim: usize, run: &Run<'_>) -> Result<(), Error> {
+        let largest = members.iter().map(Vec::len).max().unwrap_or(0);
+        let at_work = run.limits.threads.min(members.len()) as u64;
+        let size = Size { base: largest, queries: largest, has_queries: false, dim };
+        let after = After { edge_bytes: self.edge_bytes(), keeps: false };
+        let needs = |precision: Precision, k: usize| {
+            let row_bytes = precision.row_bytes(dim) as u64 + 8;
+            let edges = |points: usize| points as u64 * (k.min(largest) as u64 + 1);
+            points as u64 * row_bytes + edges(points) * 24 + at_work * need(&self.graph, precision, k, size, after)
+        };
+        let (count, k) = (members.len(), self.graph.knn.k);
+        let what = format!("{points} embeddings of {dim} dimensions in {count} partitions with k := {k}");
+        check_fits(&self.graph, largest, &what, run.limits.memory, needs)
+    }
+}
+
+/// Embeddings with the partition of each, `None` for NULL, and the values that they number.
+#[derive(Clone)]
+pub struct PartitionedRows {
+    points: PointRows,
+    values: Arc<Ids>,
+    of: Vec<Option<u32>>,
+}
+
+impl FromRows for PartitionedRows {
+    fn from_rows(rows: Collected, label: &str, run: &Run<'_>) -> Result<Self> {
+        let mut rows = Sorted::new(rows, label)?;
+        let points = PointRows::new(rows.ids.clone(), rows.embeddings(), label, run)?;
+        let (values, numbers) = rows.labels();
+        let (values, places) = values.sorted();
+        let of = numbers.into_iter().map(|number| number.map(|number| places[number as usize])).collect();
+        Ok(Self { points, values: Arc::new(values), of })
+    }
+}
+
+/// Pairs of a relation, their ends numbered by its ids in their order.
+#[derive(Debug)]
+pub struct Pairs {
+    ids: Arc<Ids>,
+    ends: Vec<(u32, u32)>,
+    pub label: String,
+}
+
+impl Pairs {
+    pub fn reads() -> Reads {
+        Reads::by_ends("the columns of pairs are src and dst", vec![])
+    }
+
+    /// The pairs that an input gives.
+    pub fn of(run: &mut Run<'_>, input: Input<Self>) -> Result<Arc<Self>> {
+        run.read(input)
+    }
+
+    /// No pairs, of ids of the same type.
+    pub fn none_like(other: &Self) -> Self {
+        Self { ids: Arc::new(Ids::none_like(&other.ids)), ends: vec![], label: String::new() }
+    }
+
+    /// All ids of the two, and the pairs of each in their numbers.
+    pub fn with(&self, other: &Self) -> (Arc<Ids>, Vec<(u32, u32)>, Vec<(u32, u32)>) {
+        let used = vec![true; other.ids.len()];
+        let (all, own, others) = Ids::union(&self.ids, &other.ids, &used);
+        (Arc::new(all), self.renumber(&own), other.renumber(&others))
+    }
+
+    /// Each pair in other numbers, those of all ids.
+    fn renumber(&self, numbers: &[u32]) -> Vec<(u32, u32)> {
+        self.ends.iter().map(|&(a, b)| (numbers[a as usize], numbers[b as usize])).collect()
+    }
+
+    fn check(&self, known: impl Iterator<Item = bool>) -> Result<()> {
+        match known.enumerate().find(|(_, known)| !known) {
+            Some((row, _)) => {
+                let unknown = |id: &dyn Display| format!("id {id} is not one of the points; leave out its pairs");
+                Err(failed(&self.label, &self.ids)(Cause::Point(row as u32, unknown)))
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Each pair in the numbers of the points.
+    pub fn numbered(&self, points: &Ids) -> Result<Vec<(u32, u32)>> {
+        let numbers = self.ids.numbers_in(points);
+        self.check(numbers.iter().map(Option::is_some))?;
+        Ok(self.renumber(&numbers.into_iter().flatten().collect::<Vec<u32>>()))
+    }
+}
+
+impl FromRows for Pairs {
+    fn from_rows(rows: Collected, label: &str, run: &Run<'_>) -> Result<Self> {
+        let Keys::Ends { ids, src, dst } = rows.keys else { unreachable!("the relation has a row a pair") };
+        let (ids, places) = ids.sorted();
+        let ends = src.iter().zip(&dst).map(|(&a, &b)| (places[a as usize], places[b as usize])).collect();
+        let pairs = Self { ids: Arc::new(ids), ends, label: label.into() };
+        if let Some(Keys::Ids(points)) = run.all_points() {
+            let mut known = vec![false; pairs.ids.len()];
+            pairs.ids.numbers_of(points).into_iter().flatten().for_each(|number| known[number as usize] = true);
+            pairs.check(known.into_iter())?;
+        }
+        Ok(pairs)
+    }
+}

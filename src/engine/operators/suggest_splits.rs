@@ -1,0 +1,140 @@
+//! `suggest_splits(clusters, ...)`: clusters that one weak link holds together; and what is read of a
+//! stored clustering.
+
+use std::fmt::Display;
+use std::sync::Arc;
+
+use crate::core::suggest::{self, Split};
+use crate::engine::prelude::*;
+use crate::engine::values::MADE_BY_DPC;
+
+pub static FUNCTION: Function = Function {
+    name: "suggest_splits",
+    description: "The weakest link of each cluster: the longest step to a parent that has enough points on both sides.",
+    returns: "Returns cluster_id, delta (length of the link), id and parent_id (its ends), size_below (points that hang on id, itself included) and size_above (the other points of the cluster), greatest delta first. Clusters without such a link are left out.",
+    parameters: &[&CLUSTERS, &MIN_SIZE, &CLUSTERS_ID],
+    examples: &["FROM suggest_splits('clusters', min_size := 5) LIMIT 20"],
+    nested_example: None,
+    build: |call| {
+        let (min_size, id) = (call.get(&MIN_SIZE)?, call.column(&CLUSTERS_ID)?);
+        let clusters = call.relation(&CLUSTERS, StoredClusters::reads(&id))?;
+        Ok(call.add(SuggestSplits { clusters, min_size }).node)
+    },
+};
+
+pub const CLUSTERS: Parameter<RelationName> = Parameter {
+    name: "clusters",
+    default: DefaultValue::Required,
+    takes: OF_POINTS,
+    description: "name of a relation that dpc_cluster(...) or cluster_embeddings(...) gave",
+};
+const MIN_SIZE: Parameter<Count> = Parameter {
+    name: "min_size",
+    default: DefaultValue::Integer(2),
+    takes: Count(1),
+    description: "points on either side of the link, at least 1",
+};
+pub const CLUSTERS_ID: Parameter<ColumnName> = Parameter {
+    name: "id",
+    default: DefaultValue::Text("id"),
+    takes: ColumnName,
+    description: "column of the ids in clusters",
+};
+
+#[derive(Debug, PartialEq)]
+struct SuggestSplits {
+    clusters: Input<StoredClusters>,
+    min_size: usize,
+}
+
+struct SplitRow {
+    cluster: i64,
+    split: Split,
+}
+
+impl Operator for SuggestSplits {
+    type Output = List<SplitRow>;
+
+    fn inputs(&self) -> Vec<usize> {
+        vec![self.clusters.node]
+    }
+
+    fn columns(&self) -> Vec<Column<List<SplitRow>>> {
+        type Rows = List<SplitRow>;
+        vec![
+            bigint("cluster_id", |list: &Rows, rows| list.each(rows, |row| row.cluster)),
+            double("delta", |list: &Rows, rows| list.each(rows, |row| row.split.delta)),
+            id("id", Whose::First, |list: &Rows, rows| list.each(rows, |row| row.split.point)),
+            id("parent_id", Whose::First, |list: &Rows, rows| list.each(rows, |row| row.split.parent)),
+            bigint("size_below", |list: &Rows, rows| list.each(rows, |row| row.split.below as i64)),
+            bigint("size_above", |list: &Rows, rows| list.each(rows, |row| row.split.rest as i64)),
+        ]
+    }
+
+    fn run(&self, run: &mut Run<'_>) -> Result<List<SplitRow>> {
+        let clusters = run.read(self.clusters)?;
+        let parents = clusters.parent.iter().enumerate();
+        let parents = parents.map(|(row, parent)| parent.ok_or(Cause::Point(row as u32, no_parent)));
+        let parents = parents.collect::<Result<Vec<u32>, Cause>>().map_err(clusters.failed())?;
+        let splits = suggest::splits(&parents, &clusters.delta, self.min_size).map_err(clusters.failed())?;
+        let cluster = |point: u32| clusters.cluster_ids[clusters.cluster[point as usize] as usize];
+        let rows = splits.into_iter().map(|split| SplitRow { cluster: cluster(split.point), split }).collect();
+        Ok(List { rows, ids: vec![clusters.ids.clone()] })
+    }
+}
+
+fn no_parent(id: &dyn Display) -> String {
+    format!("the parent of id {id} has no row of its own; give whole clusters")
+}
+
+/// A relation's clusters, its points in order of their ids.
+pub struct StoredClusters {
+    pub ids: Arc<Ids>,
+    /// Number of each point's cluster, in order of the cluster ids.
+    pub cluster: Vec<u32>,
+    pub cluster_ids: Vec<i64>,
+    pub sizes: Vec<usize>,
+    /// `None` for a parent that is no point.
+    parent: Vec<Option<u32>>,
+    delta: Vec<f64>,
+    label: String,
+}
+
+impl StoredClusters {
+    /// What is read of a clustering; a delta of NULL is NaN.
+    pub fn reads(id: &str) -> Reads {
+        let cluster = Field::Integer { column: "cluster_id", null: Null::Refuse("leave the row out") };
+        let delta = Field::Number { column: "delta", null: Null::Is(f64::NAN) };
+        Reads::by_id(id, MADE_BY_DPC, vec![Field::OtherId { column: "parent_id" }, cluster, delta])
+    }
+
+    fn failed<C: Into<Cause>>(&self) -> impl Fn(C) -> Failure + use<C> {
+        failed(&self.label, &self.ids)
+    }
+
+    pub fn is_peak(&self, point: u32) -> bool {
+        self.parent[point as usize] == Some(point)
+    }
+
+    /// The number of each point among others, which have them all.
+    pub fn numbers_in(&self, others: &Ids, missing: fn(&dyn Display) -> String) -> Result<Vec<u32>> {
+        let numbers = self.ids.numbers_in(others).into_iter().enumerate();
+        let numbers = numbers.map(|(row, number)| number.ok_or(Cause::Point(row as u32, missing)));
+        numbers.collect::<Result<_, Cause>>().map_err(self.failed())
+    }
+}
+
+impl FromRows for StoredClusters {
+    fn from_rows(rows: Collected, label: &str, _: &Run<'_>) -> Result<Self> {
+        let mut rows = Sorted::new(rows, label)?;
+        let (parent, clusters, delta) = (rows.other_ids(), rows.integers(), rows.numbers());
+        let mut cluster_ids = clusters.clone();
+        cluster_ids.sort_unstable();
+        cluster_ids.dedup();
+        let number = |cluster: &i64| cluster_ids.partition_point(|id| id < cluster) as u32;
+        let cluster: Vec<u32> = clusters.iter().map(number).collect();
+        let mut sizes = vec![0; cluster_ids.len()];
+        cluster.iter().for_each(|&cluster| sizes[cluster as usize] += 1);
+        Ok(Self { ids: rows.ids, cluster, cluster_ids, sizes, parent, delta, label: label.into() })
+    }
+}

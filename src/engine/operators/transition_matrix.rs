@@ -1,0 +1,319 @@
+//! `transition_matrix(graph, ...)`, stage 2.
+
+use std::sync::Arc;
+
+use super::knn_graph::{EMBEDDING, ID, points_of};
+use crate::core::calibration::{kernel_of_distances, kernel_of_graph};
+use crate::core::embeddings::Precision;
+use crate::core::error::Error;
+use crate::core::knn::{Metric, Points};
+use crate::core::row::Row;
+use crate::core::similarity::{self, Kernel};
+use crate::core::transition;
+use crate::engine::models::{ModelFile, message};
+use crate::engine::operator::GRAPH_BEFORE_MODEL;
+use crate::engine::prelude::*;
+use crate::engine::values::{
+    Edges, GraphInput, MADE_BY_KNN_GRAPH, PointRows, PointSet, WholeGraph, edge_columns, no_embedding,
+};
+use crate::model::Neighborhoods;
+
+pub static FUNCTION: Function = Function {
+    name: "transition_matrix",
+    description: "The probability of a step from each point to itself and to each neighbor: its similarity, divided by the row's sum.",
+    returns: "Returns src, dst and probability, the point itself included; the probabilities of a src sum to 1.",
+    parameters: &[&GRAPH, &KERNEL, &SIGMA, &MODEL, &SOURCE, &ID, &EMBEDDING],
+    examples: &[
+        "FROM transition_matrix('g')",
+        "FROM transition_matrix('g', source := 'faces', model := 'similarity.onnx')",
+        "FROM transition_matrix(knn_graph('faces', k := 20), kernel := 'exp', sigma := 0.1)",
+    ],
+    nested_example: Some("FROM ndde(transition_matrix('g', sigma := 0.08))"),
+    build: |call| {
+        let given = call.get(&GRAPH)?;
+        let kernel = KernelChoice::of(call)?;
+        let graph = match given {
+            StageOrName::Stage(stage) => GraphInput::Stage(call.stage(&GRAPH, stage)?),
+            StageOrName::Relation(name) => {
+                let strength = Field::Strength { distances_only: kernel.distances_only };
+                GraphInput::Relation(call.read(GRAPH.name, name, Edges::reads(strength, MADE_BY_KNN_GRAPH)))
+            }
+        };
+        let source = call.get(&SOURCE)?;
+        build(call, graph, kernel, source).map(|transition| transition.node)
+    },
+};
+
+const GRAPH: Parameter<StageOrRelation> = Parameter {
+    name: "graph",
+    default: DefaultValue::Required,
+    takes: StageOrRelation { function: "knn_graph", columns: "src, dst, and distance or similarity" },
+    description: "knn_graph(...), or name of a relation with src, dst, and distance or similarity",
+};
+pub const KERNEL: Parameter<Choice<KernelName>> = Parameter {
+    name: "kernel",
+    default: DefaultValue::Text("auto"),
+    takes: Choice(|| vec![("auto", KernelName::Auto), ("linear", KernelName::Linear), ("exp", KernelName::Exp)]),
+    description: "'linear' (1 - distance, or the similarity as given), 'exp' (exp(-distance / sigma)) or 'auto': linear for a given similarity or a model, else exp",
+};
+pub const SIGMA: Parameter<OrAuto> = Parameter {
+    name: "sigma",
+    default: DefaultValue::Number(similarity::SIGMA),
+    takes: OrAuto(Number {
+        is: "a number above 0",
+        range: "a finite number above 0",
+        valid: |sigma| sigma > 0.0 && sigma.is_finite(),
+    }),
+    description: "scale of kernel 'exp', above 0; or 'auto': in its place the kernel that the graph's own distances call for",
+};
+pub const MODEL: Parameter<OrNull<Path>> = Parameter {
+    name: "model",
+    default: DefaultValue::Null,
+    takes: OrNull(Path),
+    description: "path of an ONNX file: a learned model gives the similarities, in place of the distances",
+};
+const SOURCE: Parameter<OrNull<RelationName>> = Parameter {
+    name: "source",
+    default: DefaultValue::Null,
+    takes: OrNull(OF_POINTS),
+    description: "with a model over a stored graph: name of the relation with one row a point that has the embeddings. NULL: those of knn_graph(...)",
+};
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum KernelName {
+    Auto,
+    Linear,
+    Exp,
+}
+
+/// What `kernel` and `sigma` ask for together: of distances; given similarities are taken as they are.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct KernelChoice {
+    /// `None`: the one that the graph's distances call for.
+    pub kernel: Option<Kernel>,
+    /// Whether given similarities are not taken.
+    distances_only: bool,
+}
+
+impl KernelChoice {
+    /// That of a call.
+    pub fn of(call: &Call<'_>) -> Checked<Self> {
+        let (name, sigma) = (call.get(&KERNEL)?, call.get(&SIGMA)?);
+        let kernel = match name {
+            KernelName::Linear => Some(Kernel::Linear),
+            KernelName::Auto | KernelName::Exp => sigma.map(|sigma| Kernel::Exp { sigma }),
+        };
+        Ok(Self { kernel, distances_only: name == KernelName::Exp })
+    }
+}
+
+/// The transition matrix of a call over a graph, by a model where one is named.
+pub fn build(
+    call: &mut Call<'_>,
+    graph: GraphInput,
+    kernel: KernelChoice,
+    source: Option<String>,
+) -> Checked<Input<Edges>> {
+    let Some(path) = call.get(&MODEL)? else {
+        if source.is_some() {
+            return Err(call.error("source is for a model alone; leave it out, or set model := '...'"));
+        }
+        return Ok(call.add(Transition { graph, kernel: kernel.kernel }));
+    };
+    if kernel.distances_only {
+        return Err(call.error("kernel := 'exp' is for distances, but a model gives similarities; leave it out"));
+    }
+    let (id, embedding) = (call.column(&ID)?, call.column(&EMBEDDING)?);
+    let (features, sources, metric) = match (source, graph) {
+        (Some(name), _) => {
+            let reads = Reads::points(&id, &embedding, Precision::F32, None);
+            let rows = call.read(SOURCE.name, name, reads);
+            (Features::Rows(rows), vec![rows.node], graph_metric(call, graph))
+        }
+        (None, GraphInput::Stage(graph)) => {
+            let (points, metric) = points_of(call, graph);
+            (Features::Points(points), call.sources(graph.node), metric)
+        }
+        (None, GraphInput::Relation(_)) => {
+            return Err(
+                call.error("a model needs the embeddings; name the relation that has them with source := '...'")
+            );
+        }
+    };
+    let model = ModelFile { function: call.name(), path, sources, metric };
+    Ok(call.add(LearnedTransition { graph, features, model }))
+}
+
+fn graph_metric(call: &Call<'_>, graph: GraphInput) -> Option<Metric> {
+    match graph {
+        GraphInput::Stage(graph) => points_of(call, graph).1,
+        GraphInput::Relation(_) => None,
+    }
+}
+
+fn columns() -> Vec<Column<Edges>> {
+    edge_columns("probability", |edges| edges)
+}
+
+/// P by a kernel.
+#[derive(Debug, PartialEq)]
+struct Transition {
+    graph: GraphInput,
+    kernel: Option<Kernel>,
+}
+
+impl Operator for Transition {
+    type Output = Edges;
+
+    fn inputs(&self) -> Vec<usize> {
+        vec![self.graph.node()]
+    }
+
+    fn columns(&self) -> Vec<Column<Edges>> {
+        columns()
+    }
+
+    fn edge_bytes(&self) -> u64 {
+        edge_bytes(self.kernel)
+    }
+
+    fn run(&self, run: &mut Run<'_>) -> Result<Edges> {
+        Ok(transition(self.graph, self.kernel, run)?.1)
+    }
+}
+
+/// Bytes an edge of what follows a graph: while a kernel is found, the graph is beside P.
+pub fn edge_bytes(kernel: Option<Kernel>) -> u64 {
+    if kernel.is_some() { 36 } else { 44 }
+}
+
+/// P by a kernel, or by the one that the distances call for, with that kernel.
+pub fn transition(graph: GraphInput, kernel: Option<Kernel>, run: &mut Run<'_>) -> Result<(Kernel, Edges)> {
+    let monitor = run.monitor;
+    match graph {
+        GraphInput::Stage(graph) => {
+            let graph = WholeGraph::new(run.value(graph)?);
+            let failed = failed(graph.label(), graph.ids());
+            let kernel = kernel.map_or_else(|| kernel_of_graph(graph.graph(), monitor), Ok).map_err(&failed)?;
+            let matrix = transition::from_graph(graph.graph(), kernel, monitor).map_err(failed)?;
+            Ok((kernel, Edges::new(matrix, graph.ids().clone(), graph.label().into())))
+        }
+        GraphInput::Relation(edges) => {
+            let edges = Edges::of(run, edges)?;
+            let (kernel, matrix) = if edges.similarity {
+                (Kernel::Linear, transition::from_similarities(&edges.matrix, monitor))
+            } else {
+                let of_distances = || kernel_of_distances(&edges.matrix, monitor);
+                let kernel = kernel.map_or_else(of_distances, Ok).map_err(edges.failed())?;
+                (kernel, transition::from_distances(&edges.matrix, kernel, monitor))
+            };
+            let matrix = matrix.map_err(edges.failed())?;
+            Ok((kernel, Edges::new(matrix, edges.ids, edges.label)))
+        }
+    }
+}
+
+/// The embeddings that a model is given.
+#[derive(Debug, PartialEq)]
+enum Features {
+    /// Those that the graph was made of, of the rows first.
+    Points(Vec<Input<PointSet>>),
+    Rows(Input<PointRows>),
+}
+
+/// P by a learned model.
+#[derive(Debug, PartialEq)]
+struct LearnedTransition {
+    graph: GraphInput,
+    features: Features,
+    model: ModelFile,
+}
+
+impl Operator for LearnedTransition {
+    type Output = Edges;
+
+    fn inputs(&self) -> Vec<usize> {
+        let features = match &self.features {
+            Features::Points(points) => points.iter().map(|input| input.node).collect(),
+            Features::Rows(rows) => vec![rows.node],
+        };
+        std::iter::once(self.graph.node()).chain(features).collect()
+    }
+
+    fn columns(&self) -> Vec<Column<Edges>> {
+        columns()
+    }
+
+    fn model(&self) -> Option<&ModelFile> {
+        Some(&self.model)
+    }
+
+    fn run(&self, run: &mut Run<'_>) -> Result<Edges> {
+        let model = run.models.get(&self.model);
+        let (neighborhoods, ids, label) = match self.graph {
+            GraphInput::Stage(graph) => {
+                let graph = WholeGraph::new(run.value(graph)?);
+                (Neighborhoods::of_graph(graph.graph()), graph.ids().clone(), graph.label().to_owned())
+            }
+            GraphInput::Relation(edges) => {
+                let edges = Edges::of(run, edges)?;
+                let of = if edges.similarity { Neighborhoods::of_similarities } else { Neighborhoods::of_distances };
+                (of(&edges.matrix), edges.ids, edges.label)
+            }
+        };
+        let points = self.points(model.contract().metric, run)?;
+        let points = PointsOfIds::new(&ids, points, failed(&label, &ids))?;
+        run.monitor.part(GRAPH_BEFORE_MODEL..1.0);
+        let matrix = model.transition(neighborhoods, |point| points.row(point), run.monitor);
+        let matrix = matrix.map_err(|error| match error {
+            Error::Model(_) | Error::Memory(_) => Failure::said(message(&self.model, &error)),
+            other => failed(&label, &ids)(other),
+        })?;
+        Ok(Edges::new(matrix, ids, label))
+    }
+}
+
+impl LearnedTransition {
+    /// The embeddings, as the metric sees them.
+    fn points(&self, metric: Metric, run: &mut Run<'_>) -> Result<Vec<Arc<PointSet>>> {
+        match &self.features {
+            Features::Points(points) => points.iter().map(|&points| run.value(points)).collect(),
+            Features::Rows(rows) => {
+                let (label, name) = (run.label(*rows), run.relation(*rows).name.clone());
+                let PointRows { ids, embeddings } = run.take(*rows)?;
+                let points = Points::new(embeddings, metric, run.monitor).map_err(failed(&label, &ids))?;
+                Ok(vec![Arc::new(PointSet { ids, points, name, label })])
+            }
+        }
+    }
+}
+
+/// What a model is given of each point.
+struct PointsOfIds {
+    points: Vec<Arc<PointSet>>,
+    /// Which of the `points`, and which row there; `None` if it is the point's own number.
+    places: Option<Vec<(u32, u32)>>,
+}
+
+impl PointsOfIds {
+    /// Of points with these ids; the first that has a point counts.
+    fn new(ids: &Arc<Ids>, points: Vec<Arc<PointSet>>, failed: impl Fn(Cause) -> Failure) -> Result<Self> {
+        let places = match &*points {
+            [own] if Arc::ptr_eq(&own.ids, ids) => None,
+            _ => {
+                let numbers: Vec<_> = points.iter().map(|own| ids.numbers_in(&own.ids)).collect();
+                let place = |row: usize| {
+                    let found = numbers.iter().zip(0..).find_map(|(numbers, at)| Some((at, numbers[row]?)));
+                    found.ok_or(Cause::Point(row as u32, no_embedding))
+                };
+                Some((0..ids.len()).map(place).collect::<Result<_, _>>().map_err(failed)?)
+            }
+        };
+        Ok(Self { points, places })
+    }
+
+    fn row(&self, point: u32) -> Row<'_> {
+        let (at, row) = self.places.as_ref().map_or((0, point), |places| places[point as usize]);
+        self.points[at as usize].points.row(row as usize)
+    }
+}
