@@ -3,7 +3,7 @@
 
 use crate::core::error::{Error, Result};
 
-/// The scale of the kernel `Exp` unless another is asked for: it suits the cosine of faces.
+/// The scale of [`Kernel::Exp`], unless another is asked for; right for a raw cosine.
 pub const SIGMA: f64 = 0.1;
 
 /// From distance to similarity.

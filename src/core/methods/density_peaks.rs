@@ -10,11 +10,11 @@ use crate::core::sparse::{Matrix, ROWS, row};
 /// How neighbors count toward the density of a point.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum DensityKernel {
+    /// One each, within the cutoff.
+    Count,
     /// `exp(-(distance / cutoff)^2)`.
     #[default]
     Gaussian,
-    /// One each, within the cutoff.
-    Count,
 }
 
 impl DensityKernel {
@@ -24,8 +24,8 @@ impl DensityKernel {
     /// `gaussian` or `count`.
     pub fn name(self) -> &'static str {
         match self {
-            Self::Gaussian => "gaussian",
             Self::Count => "count",
+            Self::Gaussian => "gaussian",
         }
     }
 }

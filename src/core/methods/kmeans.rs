@@ -11,8 +11,8 @@ use crate::core::monitor::Monitor;
 use crate::core::random::unit;
 use crate::core::sparse::{ROWS, starts_of};
 
-/// [`Kmeans::max_iterations`] unless another number is asked for.
-pub const KMEANS_ITERATIONS: usize = 100;
+/// Moves of the centers at most, unless another number is asked for.
+pub const MAX_ITERATIONS: usize = 100;
 
 /// What clusters to make.
 #[derive(Debug, Clone, Copy, PartialEq)]

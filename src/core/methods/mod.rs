@@ -17,7 +17,7 @@ mod stop;
 pub use dbscan::MIN_POINTS;
 pub use density_peaks::DensityKernel;
 pub use graph::from_knn_graph;
-pub use kmeans::{KMEANS_ITERATIONS, Kmeans, kmeans};
+pub use kmeans::{Kmeans, MAX_ITERATIONS, kmeans};
 use labels::numbered;
 pub use stop::Stop;
 
@@ -71,9 +71,6 @@ pub enum GraphMethod {
         sigma: f64,
     },
 }
-
-/// Scale of the map equation's weights unless another is asked for.
-pub const MAP_EQUATION_SIGMA: f64 = crate::core::similarity::SIGMA;
 
 impl GraphMethod {
     /// Bytes that a graph of so many points and edges needs at its peak, the graph included.

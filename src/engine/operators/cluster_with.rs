@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::auto_parameters::{GRAPH, distances};
 use crate::core::methods::{self, DensityKernel, GraphMethod, Stop, cluster_graph, from_knn_graph};
+use crate::core::similarity::SIGMA;
 use crate::engine::prelude::*;
 use crate::engine::values::{Edges, GraphInput, WholeGraph};
 
@@ -126,7 +127,7 @@ const METHODS: [Known; 7] = [
         parameters: &[&THRESHOLD, &MAP_SIGMA],
         of: |given| {
             let threshold = given.needed(&THRESHOLD)?;
-            let sigma = given.call.get(&MAP_SIGMA)?.unwrap_or(methods::MAP_EQUATION_SIGMA);
+            let sigma = given.call.get(&MAP_SIGMA)?.unwrap_or(SIGMA);
             Ok(GraphMethod::MapEquation { threshold, sigma })
         },
     },

@@ -45,7 +45,7 @@ const METRIC: Parameter<Choice<Metric>> = Parameter {
 };
 const MAX_ITERATIONS: Parameter<Count> = Parameter {
     name: "max_iterations",
-    default: DefaultValue::Integer(methods::KMEANS_ITERATIONS as i32),
+    default: DefaultValue::Integer(methods::MAX_ITERATIONS as i32),
     takes: Count(1),
     description: "moves of the centers at most, at least 1",
 };
