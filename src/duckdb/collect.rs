@@ -12,7 +12,7 @@ use super::ids::IdType;
 use super::slot::{Bound, BoundField};
 use crate::core::embeddings::EmbeddingRows;
 use crate::core::error::PointProblem;
-use crate::engine::failure::point_message;
+use crate::engine::hints;
 use crate::engine::ids::Interner;
 use crate::engine::relation::{Collected, CollectedColumn, CollectedKeys, Field, Null, Relation, RowKey};
 
@@ -230,7 +230,7 @@ impl InputRows<'_> {
                 }
             });
             if let Err(problem) = pushed {
-                return Err(self.error(point_message(&problem, &self.column(0)?.get_value_slow(row)?)));
+                return Err(self.error(hints::point(&problem, &self.column(0)?.get_value_slow(row)?)));
             }
         }
         Ok(())
