@@ -8,6 +8,9 @@ use crate::core::error::{EdgeProblem, Error, PointProblem, Result};
 use crate::core::monitor::Monitor;
 use crate::core::sparse::{Matrix, row};
 
+/// The largest distance to a parent, unless another is asked for.
+pub const TAU: f64 = 0.7;
+
 /// A clustering of N points.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Clustering {

@@ -9,6 +9,12 @@ use crate::core::error::{EdgeProblem, Error, PointProblem, Result};
 use crate::core::monitor::Monitor;
 use crate::core::sparse::{Matrix, ROWS, row, transpose};
 
+/// The length of a step that counts as settled, unless another is asked for.
+pub const EPSILON: f64 = 0.05;
+
+/// Steps at most, unless another number is asked for.
+pub const MAX_ITERATIONS: usize = 100;
+
 /// How far a row's sum may be from 1: probabilities that went through single precision pass.
 const ROW_SUM_TOLERANCE: f64 = 1e-4;
 
