@@ -77,7 +77,7 @@ pub fn assign(
 
 /// A base point seen from a new one.
 #[derive(Debug, Clone, Copy)]
-struct Neighbor {
+struct BaseNeighbor {
     row: u32,
     distance: f64,
     density: f64,
@@ -106,7 +106,7 @@ impl Around<'_> {
         let sum = 1.0 + similarities.iter().sum::<f64>();
         neighbors.iter().zip(&similarities).for_each(|(&j, s)| roots[j as usize] = (s / sum).sqrt());
         let mut inflow = 0.0;
-        let around: Result<Vec<Neighbor>> = neighbors
+        let around: Result<Vec<BaseNeighbor>> = neighbors
             .iter()
             .zip(distances.iter().zip(&similarities))
             .map(|(&j, (&distance, &similarity))| {
@@ -115,7 +115,7 @@ impl Around<'_> {
                 let shared = shared + (back / sum).sqrt();
                 let distance = (1.0 - shared).clamp(0.0, 1.0);
                 let would_join = distance < self.delta[j as usize];
-                Ok(Neighbor { row: j, distance, density: self.density[j as usize], would_join })
+                Ok(BaseNeighbor { row: j, distance, density: self.density[j as usize], would_join })
             })
             .collect();
         neighbors.iter().for_each(|&j| roots[j as usize] = 0.0);
@@ -146,8 +146,8 @@ impl Around<'_> {
 
 /// The nearest neighbor of higher density, if it is nearer than tau; else the nearest of those that
 /// would join the new point.
-fn join(around: &[Neighbor], density: f64, tau: f64) -> Assignment {
-    let nearest = |wanted: &dyn Fn(&Neighbor) -> bool| {
+fn join(around: &[BaseNeighbor], density: f64, tau: f64) -> Assignment {
+    let nearest = |wanted: &dyn Fn(&BaseNeighbor) -> bool| {
         around.iter().filter(|neighbor| wanted(neighbor)).min_by(|a, b| {
             let by_distance = a.distance.total_cmp(&b.distance);
             by_distance.then(b.density.total_cmp(&a.density)).then(a.row.cmp(&b.row))
@@ -156,7 +156,7 @@ fn join(around: &[Neighbor], density: f64, tau: f64) -> Assignment {
     // Of equal densities that of the new point is the lower, so that it joins.
     let above = nearest(&|neighbor| neighbor.density >= density);
     let below = || nearest(&|neighbor| neighbor.density < density && neighbor.would_join);
-    let near = |neighbor: &&Neighbor| neighbor.distance < tau;
+    let near = |neighbor: &&BaseNeighbor| neighbor.distance < tau;
     let joined = above.filter(near).or_else(|| below().filter(near));
     let delta = joined.or(above).map(|neighbor| neighbor.distance);
     Assignment { parent: joined.map(|neighbor| neighbor.row), delta, density }

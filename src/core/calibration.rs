@@ -23,7 +23,9 @@ use crate::core::sparse::{Matrix, row};
 use crate::core::tpdi::tpdi_upward;
 use crate::core::transition;
 
-/// Strangers that a point has on average within the location of the kernel.
+/// Strangers that a point has on average within the location of the kernel. This level, the next and the
+/// range of the fit were chosen together on labelled and generated points, see docs/results.md: a higher
+/// level makes the kernel wider, which finds more matches and takes in more strangers.
 const LEVEL: f64 = 0.015;
 /// The same for the coarser clusters between which strangers are counted, and their tau.
 const COARSE_LEVEL: f64 = 0.05;
@@ -33,6 +35,7 @@ const COARSE_TAU: f64 = 0.95;
 const STRANGERS: f64 = 10.0;
 /// The kernel stays if its location moves by less than this part of its scale.
 const TOLERANCE: f64 = 0.02;
+/// A guard: without end, two kernels could follow each other.
 const MAX_ROUNDS: usize = 10;
 
 /// The tail of the strangers' distances.

@@ -35,8 +35,8 @@ impl Constraints {
     }
 
     /// The trees to begin with.
-    fn trees(&self, n: usize) -> Result<Trees> {
-        let mut trees = Trees { sets: UnionFind::new(n), apart: vec![Vec::new(); n] };
+    fn trees(&self, n: usize) -> Result<ConstrainedTrees> {
+        let mut trees = ConstrainedTrees { sets: UnionFind::new(n), apart: vec![Vec::new(); n] };
         for &(a, b) in &self.must_link {
             trees.sets.unite(a, b);
         }
@@ -53,13 +53,13 @@ impl Constraints {
 }
 
 /// Trees that grow together, and what keeps them apart.
-struct Trees {
+struct ConstrainedTrees {
     sets: UnionFind,
     /// Of a root: the points that must stay out of its tree.
     apart: Vec<Vec<u32>>,
 }
 
-impl Trees {
+impl ConstrainedTrees {
     /// Make the trees of two points one, unless that would break a constraint.
     fn join(&mut self, a: u32, b: u32) -> bool {
         let (a, b) = (self.sets.root(a), self.sets.root(b));

@@ -1,5 +1,9 @@
 //! Sparse N x N matrices in compressed rows, columns in order: what the stages after the graph
 //! hand to each other.
+//!
+//! The matrices are those of `sprs`. They are built and transposed by hand, because its triplets (`TriMat`)
+//! sum the values of an edge that occurs twice, which is an error here, and because its conversions run on
+//! one thread and cannot be stopped. A test holds the transpose against that of `sprs`.
 
 use std::ops::Range;
 

@@ -8,7 +8,9 @@ use super::options::{KnnOptions, Method};
 use super::{descent, exact};
 use crate::core::embeddings::Precision;
 
-/// An approximate method has to be so many times as fast as the exact one to be chosen.
+/// An approximate method has to be so many times as fast as the exact one to be chosen: a graph that is not
+/// exact is a loss that a user did not ask for, and has to earn its place. A choice, as is the next; what
+/// follows from both is in docs/benchmarks.md, "NN-descent".
 const WORTH: f64 = 5.0;
 
 /// And to find so much of the mass.
@@ -35,7 +37,7 @@ pub fn estimates(n: usize, dim: usize, k: usize) -> [Estimate; 2] {
     let (n, dim, k) = (n as f64, dim as f64, k as f64);
     // Each pair once, and a row's candidates.
     let exact = n / 2.0 * (0.000_15 + dim / 320_000.0) + 10.0 + 0.09 * dim;
-    // Those who meet at a point, pair by pair; with more points, more of them are out of the cache.
+    // The local joins, pair by pair; with more points, more of them are out of the cache.
     let far = 1.0 + 0.47 * (n / 1e5).log10().max(0.0);
     let descent = (46.0 + 1.45 * k + 0.009 * k * k) * (0.8 + dim / 1280.0) * far;
     // The fewer are asked for, the more of them are far ones, which are harder to find.

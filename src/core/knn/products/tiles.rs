@@ -11,16 +11,21 @@ use super::scale::Scale;
 use super::wanted::Wanted;
 use crate::core::kernels::dot_i16;
 
-/// Blocks of columns that are kept packed for the next tiles.
+/// Blocks of columns that are kept packed for the next tiles: the more, the seldomer a block is packed, and the
+/// more memory each thread holds.
 pub(in crate::core::knn) const RUN: usize = 32;
 
 /// Beyond so many dimensions, a sum of products in 8 bits could leave 32 bits.
 const COARSE_DIM: usize = 1 << 15;
 
-/// Multiplying a pair in 16 bits costs about as much as so many products of a panel in 8 bits.
+/// Multiplying a pair in 16 bits, alone, costs about as much as so many products of numbers within a panel in 8
+/// bits. So 8 bits are left for a while where more than the share `dim / RECHECK` of the pairs pass, one in 20 at
+/// 256 dimensions: these then take longer than the products in 8 bits. Only the time depends on it, and on the
+/// next: not the graph.
 const RECHECK: usize = 5000;
 
-/// Blocks that are multiplied in 16 bits before 8 bits are tried again.
+/// Blocks that are multiplied in 16 bits before 8 bits are tried again: limits come down as more is seen, so that
+/// what did not pay at first does later. Where it never does, one block in 16 is tried in vain.
 const PATIENCE: usize = 15;
 
 /// Products of panels of R rows and C columns.
