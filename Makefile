@@ -16,6 +16,8 @@ test: release .venv/installed
 	cargo fmt --check
 	cargo clippy --release --all-targets --locked -- -D warnings
 	cargo check --release --locked --no-default-features
+	RUSTDOCFLAGS="-D warnings" cargo doc --release --locked --no-deps
+	python3 scripts/import_circles.py
 	cargo test --release --locked
 	$(PYTHON) -m pytest -q -rs tests
 

@@ -20,18 +20,16 @@
 //! [`suggest`] the clusters to look at. [`assign`] takes new points into a clustering that stands.
 //! [`constraints`] keep pairs of points together or apart, [`relabel`](mod@relabel) keeps the ids of an earlier clustering,
 //! [`partitions`] are many runs in one. [`methods`] has other clusterings, to compare with.
-//! `model` has the learned similarity, and `model::train` makes one of labelled points.
-//! [`calibration`] finds the kernel that a graph calls for, and [`threshold`] the tau.
+//! [`calibration`] finds the kernel that a graph calls for, and [`threshold`] the tau. [`model`] runs a learned
+//! similarity, and trains one of labelled points.
 //!
-//! The core counts points by row number, 0..N. Points and edges come from slices or from Arrow's record
-//! batches, and results become record batches, see [`mod@record_batch`] and
-//! `cargo run --example cluster_record_batch --no-default-features`. [`cluster()`] is the whole run. Work
-//! runs in the current rayon thread pool, and a [`Monitor`] watches and stops it.
+//! The core counts points by row number, 0..N. Tables come and go as Arrow record batches, see
+//! [`record_batch`](mod@record_batch) and `cargo run --example cluster_record_batch --no-default-features`, or as slices.
+//! [`cluster()`] is the whole run. Work runs in the current rayon thread pool, and a [`Monitor`] watches and stops it.
 //!
-//! Features of the crate: `usearch` (the HNSW index), `ort` (running learned models), `training` (making
-//! them), and `extension`, the default, which takes all three. Without them it is the core alone.
-//!
-//! The engine of operators behind the SQL functions is in `engine`, everything that knows DuckDB in `duckdb`.
+//! Above it are the engine of operators behind the SQL functions, `engine`, and all that knows DuckDB, `duckdb`;
+//! ARCHITECTURE.md shows how they fit. The features `ort`, `usearch` and `training` are the models, the HNSW index and
+//! training; `extension`, the default, needs them all.
 
 mod core;
 #[cfg(any(feature = "ort", feature = "training"))]

@@ -1,7 +1,8 @@
 //! Everything that can go wrong, as one enum.
 //!
-//! The core counts points by row number. A caller that knows their ids renders a message with
-//! [`Error::message`], so that the user reads the id and not the row.
+//! The core counts points by row number, and says what is wrong. A caller that knows the ids of the points
+//! puts them in the row numbers' places, with [`PointProblem::of`] and [`EdgeProblem::of`], and adds the way
+//! out, which depends on what the caller was asked.
 
 use std::fmt::Display;
 
@@ -26,7 +27,7 @@ pub enum Error {
     #[error("{0}")]
     Input(String),
     /// Something is wrong with one point.
-    #[error("{}", .problem.of(row))]
+    #[error("{}", .problem.of(format_args!("point {row}")))]
     Point {
         /// Row number of the point.
         row: u32,
@@ -42,6 +43,12 @@ pub enum Error {
         dst: u32,
         /// What is wrong.
         problem: EdgeProblem,
+    },
+    /// No cluster ids are left for new clusters.
+    #[error("the greatest cluster id is {greatest}, so that no number is left above it")]
+    NoClusterIdLeft {
+        /// The greatest id of the earlier clusters.
+        greatest: i64,
     },
     /// Labels of which nothing can be learned.
     #[error("{0}")]
@@ -97,29 +104,25 @@ pub enum PointProblem {
 }
 
 impl PointProblem {
-    /// The message about the point with this id.
-    pub fn of(&self, id: &dyn Display) -> String {
+    /// What is wrong with the point of this name, such as `point 3`.
+    pub fn of(&self, point: impl Display) -> String {
         match self {
-            Self::DuplicateId => format!("id {id} occurs more than once; ids must be unique"),
+            Self::DuplicateId => format!("{point} occurs more than once"),
             Self::ZeroVector => {
-                format!("the embedding of id {id} is a zero vector, which has no cosine distance")
+                format!("the embedding of {point} is a zero vector, which has no cosine distance")
             }
-            Self::NotFinite => format!("the embedding of id {id} contains NaN or infinity"),
-            Self::TooLong => {
-                format!("the embedding of id {id} is too long for single precision; scale the embeddings down")
-            }
+            Self::NotFinite => format!("the embedding of {point} contains NaN or infinity"),
+            Self::TooLong => format!("the embedding of {point} is too long for single precision"),
             Self::Dimensions { found, expected } => {
-                format!("the embedding of id {id} has {found} dimensions, others have {expected}")
+                format!("the embedding of {point} has {found} dimensions, others have {expected}")
             }
-            Self::Empty => format!("the embedding of id {id} is empty; leave the row out"),
-            Self::NullEmbedding => format!("the embedding of id {id} is NULL or contains NULL; leave the row out"),
-            Self::RowSum(sum) => {
-                format!("the probabilities of src {id} sum to {sum}, not to 1")
-            }
+            Self::Empty => format!("the embedding of {point} is empty"),
+            Self::NullEmbedding => format!("the embedding of {point} is NULL or contains NULL"),
+            Self::RowSum(sum) => format!("the probabilities of {point} sum to {sum}, not to 1"),
             Self::Density(density) => {
-                format!("the density of id {id} is {density}; a density is a finite number of at least 0")
+                format!("the density of {point} is {density}; a density is a finite number of at least 0")
             }
-            Self::Circle => format!("the parents of id {id} lead back to it"),
+            Self::Circle => format!("the parents of {point} lead back to it"),
         }
     }
 }
@@ -138,38 +141,34 @@ pub enum EdgeProblem {
         /// The range that it should lie in, in words.
         range: &'static str,
     },
+    /// A distance of a k-NN graph that is below 0, as only the inner product of vectors longer than 1 gives.
+    BelowZero(f64),
     /// A pair that may not share a cluster is one point, or joined by those that must.
     Contradiction,
 }
 
 impl EdgeProblem {
-    /// The message about the edge between these ids.
-    pub fn of(&self, src: &dyn Display, dst: &dyn Display) -> String {
+    /// What is wrong with the edge between the points of these numbers or ids.
+    pub fn of(&self, src: impl Display, dst: impl Display) -> String {
         match self {
-            Self::Duplicate => format!("the edge {src} -> {dst} occurs more than once; keep one of its rows"),
+            Self::Duplicate => format!("the edge {src} -> {dst} occurs more than once"),
             Self::Value { name, value, range } => {
                 format!("the {name} of edge {src} -> {dst} is {value}; it must be {range}")
             }
-            Self::Contradiction => {
-                format!(
-                    "the pair {src}, {dst} cannot be kept apart: it is one point, or must_link joins the two; leave it out, or what joins them"
-                )
-            }
+            Self::BelowZero(distance) => format!(
+                "the distance of edge {src} -> {dst} is {distance}; it must be at least 0, so embeddings under the \
+                 inner product must not be longer than 1"
+            ),
+            Self::Contradiction => format!(
+                "the points {src} and {dst} cannot be kept apart: they are one, or pairs that must share a cluster \
+                 join them"
+            ),
         }
     }
 }
 
 impl Error {
-    /// The message with each row number replaced by what `id` makes of it.
-    pub fn message(&self, id: impl Fn(u32) -> String) -> String {
-        match self {
-            Self::Point { row, problem } => problem.of(&id(*row)),
-            Self::Edge { src, dst, problem } => problem.of(&id(*src), &id(*dst)),
-            other => other.to_string(),
-        }
-    }
-
-    /// The same about the rows that these are the numbers of.
+    /// The same error about the rows that these are the numbers of.
     pub(crate) fn renumber(self, rows: &[u32]) -> Self {
         match self {
             Self::Point { row, problem } => Self::Point { row: rows[row as usize], problem },

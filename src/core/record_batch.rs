@@ -240,7 +240,7 @@ mod tests {
     #[test]
     fn ragged_rows_name_both_dimensions() {
         let error = Embeddings::from_arrow(&lists(&[&[1.0, 2.0], &[3.0]]), Precision::F16).unwrap_err();
-        assert_eq!(error.message(|row| format!("#{row}")), "the embedding of id #1 has 1 dimensions, others have 2");
+        assert_eq!(error.to_string(), "the embedding of point 1 has 1 dimensions, others have 2");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //!
 //! A random walker is at every point as often, and leaves it for a neighbor, or stays, by how much they
 //! have in common. The clusters of each tau describe its steps in some number of bits, by the
-//! map equation, see [`codelength`](crate::core::codelength). The tau of the fewest bits is
+//! map equation, see `codelength`. The tau of the fewest bits is
 //! taken. Trees only unite as tau grows, so one pass over the joins, nearest first, gives them all.
 
 use rayon::prelude::*;

@@ -19,7 +19,7 @@ pub fn from_graph(graph: &KnnGraph, kernel: Kernel, monitor: &Monitor) -> Result
 
 /// The similarity of two neighbors of a graph.
 pub(crate) fn of_neighbors(kernel: Kernel, i: usize, j: u32, distance: f32) -> Result<f64> {
-    checked_distance(i, j, f64::from(distance), GRAPH_RANGE).map(|distance| kernel.similarity(distance))
+    graph_distance(i, j, distance).map(|distance| kernel.similarity(distance))
 }
 
 /// P of edges with a distance each. An edge from a point to itself is not needed and left out.
@@ -27,8 +27,7 @@ pub(crate) fn of_neighbors(kernel: Kernel, i: usize, j: u32, distance: f32) -> R
 /// # Errors
 /// If a distance is negative or not finite, or the run is stopped.
 pub fn from_distances(distances: &Matrix, kernel: Kernel, monitor: &Monitor) -> Result<Matrix> {
-    let similarity =
-        |i, j, distance| checked_distance(i, j, distance, RANGE).map(|distance| kernel.similarity(distance));
+    let similarity = |i, j, distance| checked_distance(i, j, distance).map(|distance| kernel.similarity(distance));
     build(distances.rows(), |i| row(distances, i), similarity, monitor)
 }
 
@@ -40,7 +39,7 @@ pub fn from_distances(distances: &Matrix, kernel: Kernel, monitor: &Monitor) -> 
 pub fn from_similarities(similarities: &Matrix, monitor: &Monitor) -> Result<Matrix> {
     let similarity = |i, j, similarity: f64| {
         let valid = similarity >= 0.0 && similarity.is_finite();
-        if valid { Ok(similarity) } else { Err(value_error(i, j, "similarity", similarity, RANGE)) }
+        if valid { Ok(similarity) } else { Err(out_of_range(i, j, "similarity", similarity)) }
     };
     build(similarities.rows(), |i| row(similarities, i), similarity, monitor)
 }
@@ -48,23 +47,23 @@ pub fn from_similarities(similarities: &Matrix, monitor: &Monitor) -> Result<Mat
 /// A distance this little below 0 is 0, rounded: `ip` of equal vectors of length 1.
 const ROUNDING: f64 = 1e-6;
 
-/// A distance of at least 0, or an error that names the edge and the range.
-pub(crate) fn checked_distance(i: usize, j: u32, distance: f64, range: &'static str) -> Result<f64> {
-    if distance >= -ROUNDING && distance.is_finite() {
-        Ok(distance.max(0.0))
-    } else {
-        Err(value_error(i, j, "distance", distance, range))
-    }
+/// A distance of at least 0, or an error that names the edge.
+pub(crate) fn checked_distance(i: usize, j: u32, distance: f64) -> Result<f64> {
+    at_least_0(distance).ok_or_else(|| out_of_range(i, j, "distance", distance))
 }
 
-pub(crate) const RANGE: &str = "a finite number of at least 0";
+/// The same in a k-NN graph, where only the inner product gives a distance below 0.
+pub(crate) fn graph_distance(i: usize, j: u32, distance: f32) -> Result<f64> {
+    let distance = f64::from(distance);
+    at_least_0(distance).ok_or_else(|| Error::edge(i, j, EdgeProblem::BelowZero(distance)))
+}
 
-/// The range in a k-NN graph, where only `ip` gives a distance below 0.
-pub(crate) const GRAPH_RANGE: &str =
-    "at least 0, so under metric 'ip' the embeddings must not be longer than 1; use 'cosine'";
+fn at_least_0(distance: f64) -> Option<f64> {
+    (distance >= -ROUNDING && distance.is_finite()).then(|| distance.max(0.0))
+}
 
-fn value_error(i: usize, j: u32, name: &'static str, value: f64, range: &'static str) -> Error {
-    Error::edge(i, j, EdgeProblem::Value { name, value, range })
+fn out_of_range(i: usize, j: u32, name: &'static str, value: f64) -> Error {
+    Error::edge(i, j, EdgeProblem::Value { name, value, range: "a finite number of at least 0" })
 }
 
 /// Rows of a point itself and its neighbors, divided by their sums. `row` gives a point's neighbors

@@ -13,13 +13,13 @@ use duckdb_neo::types::{Any, DuckDBType};
 use super::errors::{binder, defect};
 use super::functions::internal;
 use super::ids::IdType;
-use super::scalar::Check;
+use super::scalar::CheckAtBind;
 use super::slot::{Bound, BoundField, Slot};
 use crate::engine::operator::embedding_text;
-use crate::engine::relation::{Field, Key, Relation};
+use crate::engine::relation::{Field, Relation, RowKey};
 
 /// A relation's columns, and how to complain of them.
-struct Columns<'a> {
+struct RelationColumns<'a> {
     relation: &'a Relation,
     columns: Vec<(String, LogicalType)>,
 }
@@ -30,16 +30,16 @@ pub fn check(relation: &Relation, arguments: &BindArguments<'_>, row: usize) -> 
     let columns = columns.filter_map(|(name, column)| {
         column.get::<LogicalType>().transpose().map(|column| column.map(|column| (name, column)))
     });
-    let columns = Columns { relation, columns: columns.collect::<Result<_>>()? };
+    let columns = RelationColumns { relation, columns: columns.collect::<Result<_>>()? };
     let id = match &relation.reads.key {
-        Key::Id { column, hint } => columns.id(column, hint)?,
-        Key::Ends => columns.ends()?,
+        RowKey::Id { column, hint } => columns.id(column, hint)?,
+        RowKey::Ends => columns.ends()?,
     };
     let fields = relation.reads.fields.iter().map(|field| columns.field(field, &id)).collect::<Result<_>>()?;
     Ok(Bound { id, fields })
 }
 
-impl Columns<'_> {
+impl RelationColumns<'_> {
     fn find(&self, name: &str) -> Option<&LogicalType> {
         self.columns.iter().find(|column| column.0.eq_ignore_ascii_case(name)).map(|column| &column.1)
     }
@@ -193,7 +193,7 @@ pub fn register(extension: &Extension) -> Result<()> {
         .param(FunctionParameter::new::<Any>("row"))
         .return_type(bool::logical_type(extension)?)
         .documentation(internal("Check the columns of a relation that a stage reads."));
-    ScalarFunctionBuilder::new("density_peaks_columns", signature, Check(check_relation))
+    ScalarFunctionBuilder::new("density_peaks_columns", signature, CheckAtBind(check_relation))
         .set_property(FunctionProperty::HasSpecialNullHandling(true))
         .with_bind()
         .register(extension)

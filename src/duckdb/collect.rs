@@ -12,19 +12,19 @@ use super::ids::IdType;
 use super::slot::{Bound, BoundField};
 use crate::core::embeddings::EmbeddingRows;
 use crate::core::error::PointProblem;
-use crate::engine::failure::point_message;
+use crate::engine::hints;
 use crate::engine::ids::Interner;
-use crate::engine::relation::{Collected, Column, Field, Key, Keys, Null, Relation};
+use crate::engine::relation::{Collected, CollectedColumn, CollectedKeys, Field, Null, Relation, RowKey};
 
 /// One thread's rows.
 #[derive(Default)]
-pub struct State {
+pub struct ThreadRows {
     pub rows: Option<Collected>,
     /// Rows left out because their key is NULL.
     pub null_keys: usize,
 }
 
-impl State {
+impl ThreadRows {
     /// Take in those of another thread.
     pub fn append(&mut self, other: Self) -> std::result::Result<(), PointProblem> {
         self.null_keys += other.null_keys;
@@ -40,18 +40,20 @@ impl State {
 /// No rows, of the types that were found.
 pub fn no_rows(relation: &Relation, bound: &Bound) -> Collected {
     let keys = match relation.reads.key {
-        Key::Id { .. } => Keys::Ids(bound.id.column()),
-        Key::Ends => Keys::Ends { ids: Interner::new(bound.id.column()), src: vec![], dst: vec![] },
+        RowKey::Id { .. } => CollectedKeys::Ids(bound.id.column()),
+        RowKey::Ends => CollectedKeys::Ends { ids: Interner::new(bound.id.column()), src: vec![], dst: vec![] },
     };
     let column = |(field, found): (&Field, &BoundField)| match (field, found) {
-        (Field::Number { .. }, _) => Column::Numbers(vec![]),
-        (Field::Integer { .. }, _) => Column::Integers(vec![]),
-        (Field::OtherId { .. }, _) => Column::Ids(bound.id.column()),
+        (Field::Number { .. }, _) => CollectedColumn::Numbers(vec![]),
+        (Field::Integer { .. }, _) => CollectedColumn::Integers(vec![]),
+        (Field::OtherId { .. }, _) => CollectedColumn::Ids(bound.id.column()),
         (Field::Label { .. }, BoundField::Label(label)) => {
-            Column::Labels { values: Interner::new(label.column()), numbers: vec![] }
+            CollectedColumn::Labels { values: Interner::new(label.column()), numbers: vec![] }
         }
-        (Field::Embedding { precision, .. }, _) => Column::Embeddings(EmbeddingRows::new(*precision)),
-        (_, BoundField::Strength { similarity }) => Column::Strengths { values: vec![], similarity: *similarity },
+        (Field::Embedding { precision, .. }, _) => CollectedColumn::Embeddings(EmbeddingRows::new(*precision)),
+        (_, BoundField::Strength { similarity }) => {
+            CollectedColumn::Strengths { values: vec![], similarity: *similarity }
+        }
         _ => unreachable!("what is found of a column is of its field"),
     };
     let columns = relation.reads.fields.iter().zip(&bound.fields).map(column).collect();
@@ -59,7 +61,7 @@ pub fn no_rows(relation: &Relation, bound: &Bound) -> Collected {
 }
 
 /// Some rows of a relation, as vectors: those of the key, then those of each field, from `first` on.
-pub struct Chunk<'a> {
+pub struct InputRows<'a> {
     pub relation: &'a Relation,
     pub bound: &'a Bound,
     pub vectors: &'a VectorCollection,
@@ -68,30 +70,30 @@ pub struct Chunk<'a> {
     pub dim: &'a AtomicUsize,
 }
 
-impl Chunk<'_> {
+impl InputRows<'_> {
     /// Add the rows to those of a thread, after `reserve` has counted them with the dimensions of their
     /// embeddings.
-    pub fn collect(&self, state: &mut State, reserve: impl FnOnce(usize, usize) -> Result<()>) -> Result<()> {
+    pub fn collect(&self, state: &mut ThreadRows, reserve: impl FnOnce(usize, usize) -> Result<()>) -> Result<()> {
         let rows = self.vectors.row_count()?;
-        let State { rows: collected, null_keys } = state;
+        let ThreadRows { rows: collected, null_keys } = state;
         let Collected { keys, columns } = collected.get_or_insert_with(|| no_rows(self.relation, self.bound));
         reserve(rows, self.typical_dim()?)?;
         let keep = self.keep(rows, null_keys)?;
         let mut column = match keys {
-            Keys::Ids(_) => 2,
-            Keys::Ends { .. } => 4,
+            CollectedKeys::Ids(_) => 2,
+            CollectedKeys::Ends { .. } => 4,
         };
         for (field, target) in self.relation.reads.fields.iter().zip(columns) {
             column += self.push(field, column, target, &keep)?;
         }
         match keys {
-            Keys::Ids(ids) => self.bound.id.read(self.column(0)?, self.column(1)?, |row, key| {
+            CollectedKeys::Ids(ids) => self.bound.id.read(self.column(0)?, self.column(1)?, |row, key| {
                 if let Some(key) = key.filter(|_| keep[row]) {
                     ids.push(key, self.bound.id.kept(self.column(0)?, row)?);
                 }
                 Ok(())
             }),
-            Keys::Ends { ids, src, dst } => {
+            CollectedKeys::Ends { ids, src, dst } => {
                 for (at, ends) in [(0, src), (2, dst)] {
                     let numbers = intern(&self.bound.id, ids, self.column(at)?, self.column(at + 1)?)?;
                     ends.extend(numbers.into_iter().zip(&keep).filter(|(_, keep)| **keep).filter_map(|(end, _)| end));
@@ -107,7 +109,7 @@ impl Chunk<'_> {
 
     /// Which rows are kept: those whose key is not NULL, and without a NULL that leaves out a row.
     fn keep(&self, rows: usize, null_keys: &mut usize) -> Result<Vec<bool>> {
-        let ends: &[usize] = if self.relation.reads.key == Key::Ends { &[0, 2] } else { &[0] };
+        let ends: &[usize] = if self.relation.reads.key == RowKey::Ends { &[0, 2] } else { &[0] };
         let readers = ends.iter().map(|&at| self.column(at)?.reader()).collect::<Result<Vec<_>>>()?;
         let mut keep = vec![true; rows];
         for reader in &readers {
@@ -131,7 +133,7 @@ impl Chunk<'_> {
 
     /// Dimensions of most embeddings, to count memory by.
     fn typical_dim(&self) -> Result<usize> {
-        let mut column = if self.relation.reads.key == Key::Ends { 4 } else { 2 };
+        let mut column = if self.relation.reads.key == RowKey::Ends { 4 } else { 2 };
         for field in &self.relation.reads.fields {
             if let Field::Embedding { .. } = field {
                 return Ok(EmbeddingVector::new(self.column(column)?)?.typical_dim());
@@ -142,13 +144,13 @@ impl Chunk<'_> {
     }
 
     /// Add the values of a field, which begin at this column; gives how many columns they take.
-    fn push(&self, field: &Field, at: usize, target: &mut Column, keep: &[bool]) -> Result<usize> {
+    fn push(&self, field: &Field, at: usize, target: &mut CollectedColumn, keep: &[bool]) -> Result<usize> {
         let kept = (0..keep.len()).filter(|&row| keep[row]);
         match (field, target) {
-            (Field::Number { column, null }, Column::Numbers(values)) => {
+            (Field::Number { column, null }, CollectedColumn::Numbers(values)) => {
                 self.numbers(column, *null, at, kept, values)?;
             }
-            (Field::Integer { column, null }, Column::Integers(values)) => {
+            (Field::Integer { column, null }, CollectedColumn::Integers(values)) => {
                 let reader = self.column(at)?.cast_ref::<i64>()?.reader()?;
                 for row in kept {
                     values.push(match reader.get(row)? {
@@ -157,7 +159,7 @@ impl Chunk<'_> {
                     });
                 }
             }
-            (Field::OtherId { column }, Column::Ids(ids)) => {
+            (Field::OtherId { column }, CollectedColumn::Ids(ids)) => {
                 self.bound.id.read(self.column(at)?, self.column(at + 1)?, |row, key| match key {
                     _ if !keep[row] => Ok(()),
                     Some(key) => {
@@ -167,15 +169,15 @@ impl Chunk<'_> {
                     None => Err(self.null_error(column, "leave the row out", row)?),
                 })?;
             }
-            (Field::Label { .. }, Column::Labels { values, numbers }) => {
+            (Field::Label { .. }, CollectedColumn::Labels { values, numbers }) => {
                 let label = self.label_type()?;
                 let of_rows = intern(label, values, self.column(at)?, self.column(at + 1)?)?;
                 numbers.extend(kept.map(|row| of_rows[row]));
             }
-            (Field::Embedding { .. }, Column::Embeddings(rows)) => {
+            (Field::Embedding { .. }, CollectedColumn::Embeddings(rows)) => {
                 self.embeddings(self.column(at)?, kept, rows)?;
             }
-            (Field::Strength { .. }, Column::Strengths { values, similarity }) => {
+            (Field::Strength { .. }, CollectedColumn::Strengths { values, similarity }) => {
                 let (name, at) = if *similarity { ("similarity", at + 1) } else { ("distance", at) };
                 self.numbers(name, Null::Refuse("leave the row out"), at, kept, values)?;
             }
@@ -228,7 +230,7 @@ impl Chunk<'_> {
                 }
             });
             if let Err(problem) = pushed {
-                return Err(self.error(point_message(&problem, &self.column(0)?.get_value_slow(row)?)));
+                return Err(self.error(hints::point(&problem, &self.column(0)?.get_value_slow(row)?)));
             }
         }
         Ok(())
@@ -246,8 +248,8 @@ impl Chunk<'_> {
     fn null_error(&self, name: &str, way_out: &str, row: usize) -> Result<Error> {
         let first = self.column(0)?.get_value_slow(row)?;
         Ok(match self.relation.reads.key {
-            Key::Id { .. } => self.error(format!("the {name} of id {first} is NULL; {way_out}")),
-            Key::Ends => {
+            RowKey::Id { .. } => self.error(format!("the {name} of id {first} is NULL; {way_out}")),
+            RowKey::Ends => {
                 let second = self.column(2)?.get_value_slow(row)?;
                 self.error(format!("the {name} of edge {first} -> {second} is NULL; {way_out}"))
             }

@@ -16,7 +16,7 @@ use super::arguments::given;
 use super::bound;
 use super::errors::{defect, invalid};
 use super::functions::{Documented, internal};
-use super::scalar::{Check, Text};
+use super::scalar::{CheckAtBind, TextOf};
 use super::sql::{identifier, literal};
 use crate::engine::argument;
 use crate::engine::operators::{CLUSTERS, CLUSTERS_ID, StoredClusters};
@@ -138,7 +138,7 @@ pub fn register(extension: &Extension) -> Result<()> {
         .param(FunctionParameter::new::<Any>("id"))
         .return_type(String::logical_type(extension)?)
         .documentation(internal("The SQL that reads a stored clustering."));
-    ScalarFunctionBuilder::new("density_peaks_clusters", signature, Text(clusters))
+    ScalarFunctionBuilder::new("density_peaks_clusters", signature, TextOf(clusters))
         .set_property(FunctionProperty::HasSpecialNullHandling(true))
         .set_property(FunctionProperty::Stability(FunctionPropertyStability::ConsistentWithinQuery))
         .register(extension)?;
@@ -149,7 +149,7 @@ pub fn register(extension: &Extension) -> Result<()> {
         .param(FunctionParameter::new::<Any>("row"))
         .return_type(bool::logical_type(extension)?)
         .documentation(internal("Check the columns of a stored clustering."));
-    ScalarFunctionBuilder::new("density_peaks_check_clusters", signature, Check(check_clusters))
+    ScalarFunctionBuilder::new("density_peaks_check_clusters", signature, CheckAtBind(check_clusters))
         .set_property(FunctionProperty::HasSpecialNullHandling(true))
         .with_bind()
         .register(extension)?;

@@ -10,7 +10,7 @@ use duckdb_neo::signature::{FunctionDocumentationBuilder, FunctionParameter, Sig
 use duckdb_neo::types::{Any, DuckDBType, List};
 
 use super::arguments::{plan_type, program};
-use super::scalar::{Number, Text};
+use super::scalar::{NumberOf, TextOf};
 use super::slot::{live_slots, new_token};
 use super::sql::sql;
 use crate::engine::operators::FUNCTIONS;
@@ -95,13 +95,13 @@ pub fn register(extension: &Extension) -> Result<()> {
         )
     };
     let plan = signature(plan_type(extension)?, "A stage and its arguments, not yet run.")?;
-    let of_plan = Text(|context, values| Ok(program(context, values)?.0.to_json()));
+    let of_plan = TextOf(|context, values| Ok(program(context, values)?.0.to_json()));
     ScalarFunctionBuilder::new("density_peaks_plan", plan, of_plan)
         .set_property(FunctionProperty::HasSpecialNullHandling(true))
         .register(extension)?;
     let run = signature(String::logical_type(extension)?, "The SQL that runs a stage.")?;
     // Each call has another token, so it is not consistent.
-    let of_run = Text(|context, values| {
+    let of_run = TextOf(|context, values| {
         let (program, plan) = program(context, values)?;
         sql(new_token(), &program, &plan)
     });
@@ -119,7 +119,7 @@ pub fn register_version(extension: &Extension) -> Result<()> {
         .add_example("", "SELECT density_peaks_version()")
         .add_category("density_peaks");
     let signature = SignatureBuilder::new().return_type(String::logical_type(extension)?).documentation(docs);
-    let version = Text(|_, _| Ok(env!("CARGO_PKG_VERSION").into()));
+    let version = TextOf(|_, _| Ok(env!("CARGO_PKG_VERSION").into()));
     ScalarFunctionBuilder::new("density_peaks_version", signature, version).register(extension)
 }
 
@@ -128,7 +128,7 @@ pub fn register_slots(extension: &Extension) -> Result<()> {
     let signature = SignatureBuilder::new()
         .return_type(i64::logical_type(extension)?)
         .documentation(internal("Number of statements that hold memory of density_peaks at the moment."));
-    ScalarFunctionBuilder::new("density_peaks_slots", signature, Number(live_slots))
+    ScalarFunctionBuilder::new("density_peaks_slots", signature, NumberOf(live_slots))
         .set_property(FunctionProperty::Stability(FunctionPropertyStability::Volatile))
         .register(extension)
 }

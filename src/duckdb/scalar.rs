@@ -12,9 +12,9 @@ use duckdb_neo::vector::{Unknown, Vector, WritableVectorElement};
 use super::errors::guarded;
 
 /// Makes a text of the values of each row.
-pub struct Text(pub fn(&Context, Vec<Value>) -> Result<String>);
+pub struct TextOf(pub fn(&Context, Vec<Value>) -> Result<String>);
 
-impl ScalarCallbacks for Text {
+impl ScalarCallbacks for TextOf {
     type BindData = ();
     type InitData = ();
 
@@ -42,9 +42,9 @@ impl ScalarCallbacks for Text {
 }
 
 /// Gives a number.
-pub struct Number(pub fn() -> i64);
+pub struct NumberOf(pub fn() -> i64);
 
-impl ScalarCallbacks for Number {
+impl ScalarCallbacks for NumberOf {
     type BindData = ();
     type InitData = ();
 
@@ -61,9 +61,9 @@ impl ScalarCallbacks for Number {
 }
 
 /// Checks its arguments when it is bound; its value is true.
-pub struct Check(pub fn(&BindArguments<'_>) -> Result<()>);
+pub struct CheckAtBind(pub fn(&BindArguments<'_>) -> Result<()>);
 
-impl ScalarCallbacks for Check {
+impl ScalarCallbacks for CheckAtBind {
     type BindData = ();
     type InitData = ();
 
@@ -79,7 +79,7 @@ impl ScalarCallbacks for Check {
     }
 }
 
-impl ScalarBindCallbacks for Check {
+impl ScalarBindCallbacks for CheckAtBind {
     fn bind(&self, _: &Context, arguments: BindArguments<'_>) -> Result<()> {
         guarded(|| (self.0)(&arguments))
     }

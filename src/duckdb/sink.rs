@@ -16,12 +16,12 @@ use duckdb_neo::vector::{Unknown, Vector};
 use duckdb_neo::{Error, Result};
 
 use super::bound::place;
-use super::collect::{Chunk, State, no_rows};
+use super::collect::{InputRows, ThreadRows, no_rows};
 use super::errors::{defect, guarded, invalid};
 use super::functions::internal;
 use super::job::lock;
 use super::slot::Slot;
-use crate::engine::relation::Key;
+use crate::engine::relation::RowKey;
 
 /// First argument that is a column; before it come the token and the relation's number.
 const FIRST: usize = 2;
@@ -52,7 +52,7 @@ impl Target {
 impl AggregateCallbacks for Sink {
     type BindData = Target;
     // DuckDB lends a state shared when it is combined and finalized; the rows are moved out then.
-    type StateItem = Mutex<State>;
+    type StateItem = Mutex<ThreadRows>;
 
     fn bind(&self, _: &Context, arguments: BindArguments<'_>, _: ReturnTypeHandle<'_>) -> Result<Target> {
         guarded(|| {
@@ -62,7 +62,7 @@ impl AggregateCallbacks for Sink {
         })
     }
 
-    fn init(&self, target: Option<&Target>) -> Mutex<State> {
+    fn init(&self, target: Option<&Target>) -> Mutex<ThreadRows> {
         if let Some(target) = target {
             target.slot.begin(target.at);
         }
@@ -73,7 +73,7 @@ impl AggregateCallbacks for Sink {
         &self,
         target: Option<&Target>,
         vectors: &mut VectorCollection,
-        states: States<'_, Mutex<State>>,
+        states: States<'_, Mutex<ThreadRows>>,
     ) -> Result<()> {
         guarded(|| {
             let target = target.ok_or_else(|| defect("no bind data"))?;
@@ -88,7 +88,7 @@ impl AggregateCallbacks for Sink {
             }
             let (relation, bound) = (&target.slot.relations[target.at].1, target.slot.bound(target.at)?);
             let reserve = |rows, dim| target.slot.reserve(target.at, rows, dim);
-            let rows = Chunk { relation, bound, vectors, first: FIRST, dim: &target.dim };
+            let rows = InputRows { relation, bound, vectors, first: FIRST, dim: &target.dim };
             rows.collect(&mut lock(&states[0]), reserve)
         })
     }
@@ -96,8 +96,8 @@ impl AggregateCallbacks for Sink {
     fn combine(
         &self,
         _: Option<&Target>,
-        sources: &States<'_, Mutex<State>>,
-        targets: States<'_, Mutex<State>>,
+        sources: &States<'_, Mutex<ThreadRows>>,
+        targets: States<'_, Mutex<ThreadRows>>,
     ) -> Result<()> {
         guarded(|| {
             for (at, source) in sources.iter().enumerate() {
@@ -113,7 +113,7 @@ impl AggregateCallbacks for Sink {
     fn finalize(
         &self,
         target: Option<&Target>,
-        states: &[&Mutex<State>],
+        states: &[&Mutex<ThreadRows>],
         output: Vector<'_, Unknown>,
         offset: usize,
     ) -> Result<()> {
@@ -126,8 +126,8 @@ impl AggregateCallbacks for Sink {
                 let state = std::mem::take(&mut *lock(state));
                 if state.null_keys > 0 {
                     let what = match relation.reads.key {
-                        Key::Ends => "src or dst",
-                        Key::Id { .. } => "id",
+                        RowKey::Ends => "src or dst",
+                        RowKey::Id { .. } => "id",
                     };
                     return Err(target.error(match state.null_keys {
                         1 => format!("1 row has a NULL {what}; leave it out"),

@@ -3,7 +3,7 @@
 //! ```sql
 //! WITH density_peaks_stage AS MATERIALIZED (
 //!   SELECT density_peaks_id(7, 0, s.id) AS id, s.density
-//!   FROM density_peaks_source(7, '<program>') s,
+//!   FROM density_peaks_result(7, '<program>') s,
 //!        (SELECT i0.n AS n FROM (SELECT density_peaks_sink(7, 0, ...) AS n FROM ...) i0) i
 //!   WHERE i.n >= 0 AND s.id IS NOT NULL)
 //! FROM density_peaks_stage
@@ -18,7 +18,7 @@ use duckdb_neo::Result;
 use super::errors::{defect, refused};
 use super::ids::NATIVE_TYPES;
 use crate::engine::plan::{Plan, Program};
-use crate::engine::relation::{Field, Key, Relation};
+use crate::engine::relation::{Field, Relation, RowKey};
 use crate::engine::table::Type;
 
 pub fn identifier(name: &str) -> String {
@@ -49,8 +49,8 @@ impl Selected {
     fn new(relation: &Relation) -> Self {
         let mut selected = Self { columns: vec![], arguments: vec![] };
         match &relation.reads.key {
-            Key::Id { column, .. } => selected.add(column, "id", id_arguments),
-            Key::Ends => ["src", "dst"].into_iter().for_each(|end| selected.add(end, end, id_arguments)),
+            RowKey::Id { column, .. } => selected.add(column, "id", id_arguments),
+            RowKey::Ends => ["src", "dst"].into_iter().for_each(|end| selected.add(end, end, id_arguments)),
         }
         for (at, field) in relation.reads.fields.iter().enumerate() {
             let name = &*format!("field{at}");
@@ -107,7 +107,7 @@ pub fn sql(token: u64, program: &Program, plan: &Plan) -> Result<String> {
     });
     let selected = selected.collect::<Vec<_>>().join(", ");
     let first = identifier(&columns.first().ok_or_else(|| defect("a result without columns"))?.0);
-    let source = format!("density_peaks_source({token}, {}) s", literal(&program.to_json()));
+    let source = format!("density_peaks_result({token}, {}) s", literal(&program.to_json()));
     let relations = plan.relations();
     if relations.is_empty() {
         return Ok(format!("SELECT {selected} FROM {source} WHERE s.{first} IS NOT NULL"));

@@ -3,8 +3,9 @@
 use std::fmt::Display;
 use std::sync::Arc;
 
+use super::hints;
 use super::ids::Ids;
-use crate::core::error::{Error, PointProblem};
+use crate::core::error::Error;
 
 /// Result of what happens during the work.
 pub type Result<T, E = Failure> = std::result::Result<T, E>;
@@ -49,8 +50,7 @@ impl Failure {
     /// The message, with each row number replaced by what `id` makes of it, and the way out in SQL.
     pub fn message(&self, id: impl Fn(u32) -> String) -> String {
         match &self.cause {
-            Cause::Stage(Error::Point { row, problem }) => point_message(problem, &id(*row)),
-            Cause::Stage(error) => error.message(id),
+            Cause::Stage(error) => hints::message(error, id),
             Cause::Point(row, says) => says(&id(*row)),
             Cause::Pair(src, dst, says) => says(&id(*src), &id(*dst)),
         }
@@ -61,23 +61,4 @@ impl Failure {
 pub fn failed<C: Into<Cause>>(label: &str, ids: &Arc<Ids>) -> impl Fn(C) -> Failure + use<C> {
     let (label, ids) = (label.to_owned(), ids.clone());
     move |cause| Failure { label: Some(label.clone()), cause: cause.into(), ids: Some(ids.clone()) }
-}
-
-/// The message about the point with this id, and the way out in SQL.
-pub fn point_message(problem: &PointProblem, id: &dyn Display) -> String {
-    let what = problem.of(id);
-    match way_out(problem) {
-        Some(way_out) => format!("{what}; {way_out}"),
-        None => what,
-    }
-}
-
-/// What to do in SQL about what a stage finds wrong with a point.
-fn way_out(problem: &PointProblem) -> Option<&'static str> {
-    match problem {
-        PointProblem::ZeroVector => Some("leave the row out or use metric := 'l2sq'"),
-        PointProblem::RowSum(_) => Some("make them with transition_matrix(...)"),
-        PointProblem::Circle => Some("clusters are made by dpc_cluster(...)"),
-        _ => None,
-    }
 }

@@ -20,7 +20,7 @@ pub enum Key<'a> {
 pub type Kept = Arc<dyn Any + Send + Sync>;
 
 #[derive(Debug)]
-enum Keys {
+enum KeyColumn {
     Numbers(Vec<u64>),
     Bytes { ends: Vec<usize>, bytes: Vec<u8> },
 }
@@ -28,7 +28,7 @@ enum Keys {
 /// Ids in the order in which they came.
 #[derive(Debug)]
 pub struct IdColumn {
-    keys: Keys,
+    keys: KeyColumn,
     /// The ids themselves, where the keys cannot be turned back.
     kept: Vec<Kept>,
 }
@@ -36,25 +36,25 @@ pub struct IdColumn {
 impl IdColumn {
     /// For ids whose keys are numbers.
     pub fn numbers() -> Self {
-        Self { keys: Keys::Numbers(Vec::new()), kept: Vec::new() }
+        Self { keys: KeyColumn::Numbers(Vec::new()), kept: Vec::new() }
     }
 
     /// For ids whose keys are bytes.
     pub fn bytes() -> Self {
-        Self { keys: Keys::Bytes { ends: Vec::new(), bytes: Vec::new() }, kept: Vec::new() }
+        Self { keys: KeyColumn::Bytes { ends: Vec::new(), bytes: Vec::new() }, kept: Vec::new() }
     }
 
     pub fn len(&self) -> usize {
         match &self.keys {
-            Keys::Numbers(numbers) => numbers.len(),
-            Keys::Bytes { ends, .. } => ends.len(),
+            KeyColumn::Numbers(numbers) => numbers.len(),
+            KeyColumn::Bytes { ends, .. } => ends.len(),
         }
     }
 
     fn key(&self, at: usize) -> Key<'_> {
         match &self.keys {
-            Keys::Numbers(numbers) => Key::Number(numbers[at]),
-            Keys::Bytes { ends, bytes } => {
+            KeyColumn::Numbers(numbers) => Key::Number(numbers[at]),
+            KeyColumn::Bytes { ends, bytes } => {
                 let start = if at == 0 { 0 } else { ends[at - 1] };
                 Key::Bytes(&bytes[start..ends[at]])
             }
@@ -63,8 +63,8 @@ impl IdColumn {
 
     pub fn push(&mut self, key: Key<'_>, kept: Option<Kept>) {
         match (&mut self.keys, key) {
-            (Keys::Numbers(numbers), Key::Number(number)) => numbers.push(number),
-            (Keys::Bytes { ends, bytes }, Key::Bytes(key)) => {
+            (KeyColumn::Numbers(numbers), Key::Number(number)) => numbers.push(number),
+            (KeyColumn::Bytes { ends, bytes }, Key::Bytes(key)) => {
                 bytes.extend_from_slice(key);
                 ends.push(bytes.len());
             }
@@ -75,8 +75,8 @@ impl IdColumn {
 
     pub fn append(&mut self, mut other: Self) {
         match (&mut self.keys, other.keys) {
-            (Keys::Numbers(numbers), Keys::Numbers(mut others)) => numbers.append(&mut others),
-            (Keys::Bytes { ends, bytes }, Keys::Bytes { ends: more, bytes: others }) => {
+            (KeyColumn::Numbers(numbers), KeyColumn::Numbers(mut others)) => numbers.append(&mut others),
+            (KeyColumn::Bytes { ends, bytes }, KeyColumn::Bytes { ends: more, bytes: others }) => {
                 ends.extend(more.into_iter().map(|end| end + bytes.len()));
                 bytes.extend_from_slice(&others);
             }
@@ -87,8 +87,8 @@ impl IdColumn {
 
     fn empty(&self) -> Self {
         match &self.keys {
-            Keys::Numbers(_) => Self::numbers(),
-            Keys::Bytes { .. } => Self::bytes(),
+            KeyColumn::Numbers(_) => Self::numbers(),
+            KeyColumn::Bytes { .. } => Self::bytes(),
         }
     }
 

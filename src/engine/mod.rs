@@ -4,6 +4,7 @@
 
 pub mod argument;
 pub mod failure;
+pub mod hints;
 pub mod host;
 pub mod ids;
 pub mod limits;

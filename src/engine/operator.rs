@@ -11,7 +11,7 @@ use super::host::Host;
 use super::limits::Limits;
 use super::models::{ModelFile, Models};
 use super::refusal::Result as Checked;
-use super::relation::{Collected, Column as CollectedColumn, Keys, Relation};
+use super::relation::{Collected, CollectedColumn, CollectedKeys, Relation};
 use super::table::{Column, Rows, Table, TableOf, Type};
 use crate::core::monitor::Monitor;
 
@@ -58,8 +58,8 @@ pub trait AnyOperator: Any + Debug + Send + Sync {
     fn is(&self, other: &dyn AnyOperator) -> bool;
     fn inputs(&self) -> Vec<usize>;
     fn columns(&self) -> Vec<(String, Type)>;
-    fn run(&self, run: &mut Run<'_>) -> Result<Value>;
-    fn table(&self, output: Value) -> Box<dyn Table>;
+    fn run(&self, run: &mut Run<'_>) -> Result<NodeValue>;
+    fn table(&self, output: NodeValue) -> Box<dyn Table>;
     fn model(&self) -> Option<&ModelFile>;
     fn edge_bytes(&self) -> u64;
     fn check(&self, host: &dyn Host) -> Checked<()>;
@@ -67,9 +67,9 @@ pub trait AnyOperator: Any + Debug + Send + Sync {
 }
 
 /// The value of a node.
-type Value = Arc<dyn Any + Send + Sync>;
+type NodeValue = Arc<dyn Any + Send + Sync>;
 
-fn value_of<T: Send + Sync + 'static>(value: Value) -> Arc<T> {
+fn value_of<T: Send + Sync + 'static>(value: NodeValue) -> Arc<T> {
     value.downcast().unwrap_or_else(|_| unreachable!("an input is of the type that its node gives"))
 }
 
@@ -87,11 +87,11 @@ impl<O: Operator> AnyOperator for O {
         columns.map(|column| (column.name.clone(), column.of_type)).collect()
     }
 
-    fn run(&self, run: &mut Run<'_>) -> Result<Value> {
+    fn run(&self, run: &mut Run<'_>) -> Result<NodeValue> {
         Ok(Arc::new(self.run(run)?))
     }
 
-    fn table(&self, output: Value) -> Box<dyn Table> {
+    fn table(&self, output: NodeValue) -> Box<dyn Table> {
         Box::new(TableOf::<O::Output> { output: value_of(output), columns: self.columns() })
     }
 
@@ -186,7 +186,7 @@ pub struct Run<'a> {
     /// Readers of each node that have not yet read it.
     readers: Vec<usize>,
     /// What is asked for again.
-    values: Vec<Option<Value>>,
+    values: Vec<Option<NodeValue>>,
     /// The rows of the relations that were not yet asked for.
     collected: Vec<Option<Collected>>,
     pub limits: Limits,
@@ -281,7 +281,7 @@ impl<'a> Run<'a> {
 
     /// The rows of the only relation that has all points, where they are known before the work: not if
     /// edges or a second relation name them.
-    pub fn all_points(&self) -> Option<&Keys> {
+    pub fn all_points(&self) -> Option<&CollectedKeys> {
         let mut all = self.nodes.iter().zip(&self.collected).filter_map(|(node, rows)| match node {
             Node::Relation(relation) if relation.reads.has_all_points => rows.as_ref().map(|rows| &rows.keys),
             _ => None,

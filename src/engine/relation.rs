@@ -20,7 +20,7 @@ pub struct Relation {
 /// What is read of a relation.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Reads {
-    pub key: Key,
+    pub key: RowKey,
     pub fields: Vec<Field>,
     /// Where such a relation comes from, for messages; or empty.
     pub made_by: &'static str,
@@ -30,7 +30,7 @@ pub struct Reads {
 
 /// What tells the rows of a relation apart.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Key {
+pub enum RowKey {
     /// A row a point: the column of the ids; `hint` says how to name another, or is empty.
     Id { column: String, hint: &'static str },
     /// A row a pair of points: `src` and `dst`.
@@ -68,7 +68,7 @@ pub enum Null<T> {
 /// How to name another column of the ids.
 pub const NAME_IDS: &str = "name the column of ids with id := '...'";
 
-impl Key {
+impl RowKey {
     /// The column of the ids, or the first of the two.
     pub fn column(&self) -> &str {
         match self {
@@ -81,12 +81,12 @@ impl Key {
 impl Reads {
     /// A row a point, whose ids are in a column that the argument `id` names.
     pub fn by_id(id: &str, made_by: &'static str, fields: Vec<Field>) -> Self {
-        Self { key: Key::Id { column: id.into(), hint: NAME_IDS }, fields, made_by, has_all_points: false }
+        Self { key: RowKey::Id { column: id.into(), hint: NAME_IDS }, fields, made_by, has_all_points: false }
     }
 
     /// A row an edge or pair.
     pub fn by_ends(made_by: &'static str, fields: Vec<Field>) -> Self {
-        Self { key: Key::Ends, fields, made_by, has_all_points: false }
+        Self { key: RowKey::Ends, fields, made_by, has_all_points: false }
     }
 
     /// The embeddings of points, and what else is read beside them.
@@ -112,7 +112,7 @@ impl Reads {
             Field::OtherId { .. } => 0,
             Field::Embedding { precision, .. } => precision.row_bytes(dim),
         };
-        let ends = if self.key == Key::Ends { 8 } else { 0 };
+        let ends = if self.key == RowKey::Ends { 8 } else { 0 };
         ends + self.fields.iter().map(of_field).sum::<usize>()
     }
 }
@@ -132,14 +132,14 @@ impl Relation {
 /// The rows of a relation, or some of them.
 #[derive(Debug)]
 pub struct Collected {
-    pub keys: Keys,
+    pub keys: CollectedKeys,
     /// One a field.
-    pub columns: Vec<Column>,
+    pub columns: Vec<CollectedColumn>,
 }
 
 /// The keys of collected rows.
 #[derive(Debug)]
-pub enum Keys {
+pub enum CollectedKeys {
     Ids(IdColumn),
     /// Ends are numbers of the interned ids.
     Ends {
@@ -151,7 +151,7 @@ pub enum Keys {
 
 /// The values of a field.
 #[derive(Debug)]
-pub enum Column {
+pub enum CollectedColumn {
     Numbers(Vec<f64>),
     Integers(Vec<i64>),
     Ids(IdColumn),
@@ -170,8 +170,8 @@ pub enum Column {
 impl Collected {
     pub fn len(&self) -> usize {
         match &self.keys {
-            Keys::Ids(ids) => ids.len(),
-            Keys::Ends { src, .. } => src.len(),
+            CollectedKeys::Ids(ids) => ids.len(),
+            CollectedKeys::Ends { src, .. } => src.len(),
         }
     }
 
@@ -181,8 +181,11 @@ impl Collected {
     /// If embeddings have other dimensions.
     pub fn append(&mut self, other: Self) -> Result<(), PointProblem> {
         match (&mut self.keys, other.keys) {
-            (Keys::Ids(ids), Keys::Ids(more)) => ids.append(more),
-            (Keys::Ends { ids, src, dst }, Keys::Ends { ids: more, src: more_src, dst: more_dst }) => {
+            (CollectedKeys::Ids(ids), CollectedKeys::Ids(more)) => ids.append(more),
+            (
+                CollectedKeys::Ends { ids, src, dst },
+                CollectedKeys::Ends { ids: more, src: more_src, dst: more_dst },
+            ) => {
                 let numbers = ids.absorb(&more);
                 src.extend(more_src.into_iter().map(|end| numbers[end as usize]));
                 dst.extend(more_dst.into_iter().map(|end| numbers[end as usize]));
@@ -193,8 +196,8 @@ impl Collected {
     }
 
     /// The ids of a row each, unique and in order, and where each row of that order was.
-    pub fn sort(keys: Keys, label: &str) -> Result<(Arc<Ids>, Vec<u32>)> {
-        let Keys::Ids(ids) = keys else { unreachable!("the relation has a row a point") };
+    pub fn sort(keys: CollectedKeys, label: &str) -> Result<(Arc<Ids>, Vec<u32>)> {
+        let CollectedKeys::Ids(ids) = keys else { unreachable!("the relation has a row a point") };
         let (ids, order) = ids.sorted();
         let ids = Arc::new(ids);
         match ids.duplicate() {
@@ -204,7 +207,7 @@ impl Collected {
     }
 }
 
-impl Column {
+impl CollectedColumn {
     fn append(&mut self, other: Self) -> Result<(), PointProblem> {
         match (self, other) {
             (Self::Numbers(values), Self::Numbers(mut more)) => values.append(&mut more),
@@ -227,7 +230,7 @@ impl Column {
 pub struct Sorted {
     pub ids: Arc<Ids>,
     order: Vec<u32>,
-    columns: std::vec::IntoIter<Column>,
+    columns: std::vec::IntoIter<CollectedColumn>,
 }
 
 impl Sorted {
@@ -240,36 +243,36 @@ impl Sorted {
         self.order.iter().map(|&at| values[at as usize]).collect()
     }
 
-    fn next(&mut self) -> Column {
+    fn next(&mut self) -> CollectedColumn {
         self.columns.next().expect("every field has a column")
     }
 
     pub fn numbers(&mut self) -> Vec<f64> {
-        let Column::Numbers(values) = self.next() else { unreachable!("the field is a number") };
+        let CollectedColumn::Numbers(values) = self.next() else { unreachable!("the field is a number") };
         self.in_order(&values)
     }
 
     pub fn integers(&mut self) -> Vec<i64> {
-        let Column::Integers(values) = self.next() else { unreachable!("the field is a whole number") };
+        let CollectedColumn::Integers(values) = self.next() else { unreachable!("the field is a whole number") };
         self.in_order(&values)
     }
 
     /// For each row the number of another id, `None` for one that has no row.
     pub fn other_ids(&mut self) -> Vec<Option<u32>> {
-        let Column::Ids(others) = self.next() else { unreachable!("the field is an id") };
+        let CollectedColumn::Ids(others) = self.next() else { unreachable!("the field is an id") };
         self.in_order(&self.ids.numbers_of(&others))
     }
 
     /// The distinct values, and the number of each row's.
     pub fn labels(&mut self) -> (Interner, Vec<Option<u32>>) {
-        let Column::Labels { values, numbers } = self.next() else { unreachable!("the field is a label") };
+        let CollectedColumn::Labels { values, numbers } = self.next() else { unreachable!("the field is a label") };
         let numbers = self.in_order(&numbers);
         (values, numbers)
     }
 
     /// The rows of embeddings as they came, and where each is in the order of the ids.
     pub fn embeddings(&mut self) -> (EmbeddingRows, &[u32]) {
-        let Column::Embeddings(rows) = self.next() else { unreachable!("the field is an embedding") };
+        let CollectedColumn::Embeddings(rows) = self.next() else { unreachable!("the field is an embedding") };
         (rows, &self.order)
     }
 }

@@ -57,7 +57,7 @@ pub enum Type {
 }
 
 /// Values of some rows of a column, of its type.
-pub enum Chunk<'a> {
+pub enum Cells<'a> {
     Id(Values<'a, u32>),
     Integer(Values<'a, i32>),
     BigInt(Values<'a, i64>),
@@ -68,7 +68,7 @@ pub enum Chunk<'a> {
 }
 
 /// Writes some rows of a column of a result `O`.
-type Writer<O> = Box<dyn for<'a> Fn(&'a O, Range<usize>) -> Chunk<'a> + Send + Sync>;
+type Writer<O> = Box<dyn for<'a> Fn(&'a O, Range<usize>) -> Cells<'a> + Send + Sync>;
 
 /// A column of a result `O`: its name, its type, and what writes some of its rows.
 pub struct Column<O> {
@@ -101,7 +101,7 @@ macro_rules! columns {
             write: impl for<'a> Fn(&'a O, Range<usize>) -> Values<'a, $value> + Send + Sync + 'static,
         ) -> Column<O> {
             let (name, of_type) = (name.into(), Type::$kind$(($whose))?);
-            Column { name, of_type, write: Box::new(move |output, rows| Chunk::$kind(write(output, rows))) }
+            Column { name, of_type, write: Box::new(move |output, rows| Cells::$kind(write(output, rows))) }
         }
     )+};
 }
@@ -157,7 +157,7 @@ pub trait Table: Send + Sync {
     fn width(&self) -> usize;
     fn ids(&self) -> Vec<Arc<Ids>>;
     /// Some rows of a column, by its place.
-    fn chunk(&self, column: usize, rows: Range<usize>) -> Chunk<'_>;
+    fn chunk(&self, column: usize, rows: Range<usize>) -> Cells<'_>;
     /// The result itself.
     fn output(&self) -> &dyn Any;
 }
@@ -181,7 +181,7 @@ impl<O: Rows> Table for TableOf<O> {
         self.output.ids()
     }
 
-    fn chunk(&self, column: usize, rows: Range<usize>) -> Chunk<'_> {
+    fn chunk(&self, column: usize, rows: Range<usize>) -> Cells<'_> {
         (self.columns[column].write)(&self.output, rows)
     }
 

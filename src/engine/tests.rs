@@ -5,8 +5,8 @@ use super::ids::{IdColumn, Key};
 use super::limits::Limits;
 use super::operators::FUNCTIONS;
 use super::plan::{Function, Given, Plan, Program};
-use super::relation::{Collected, Column, Keys};
-use super::table::{Chunk, Table, Type, Values};
+use super::relation::{Collected, CollectedColumn, CollectedKeys};
+use super::table::{Cells, Table, Type, Values};
 use crate::core::embeddings::{EmbeddingRows, Precision};
 use crate::core::monitor::Monitor;
 use crate::core::pipeline::{ClusterOptions, cluster};
@@ -71,7 +71,7 @@ fn collected() -> Collected {
         ids.push(Key::Number(id as u64), None);
         rows.push(point).unwrap();
     }
-    Collected { keys: Keys::Ids(ids), columns: vec![Column::Embeddings(rows)] }
+    Collected { keys: CollectedKeys::Ids(ids), columns: vec![CollectedColumn::Embeddings(rows)] }
 }
 
 fn run(plan: &Plan) -> Box<dyn Table> {
@@ -84,7 +84,7 @@ fn run(plan: &Plan) -> Box<dyn Table> {
 
 fn clusters(table: &dyn Table) -> Vec<i64> {
     match table.chunk(1, 0..table.count()) {
-        Chunk::BigInt(Values::All(values)) => values.to_vec(),
+        Cells::BigInt(Values::All(values)) => values.to_vec(),
         _ => panic!("cluster_id is a number without NULL"),
     }
 }

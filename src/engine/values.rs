@@ -6,8 +6,8 @@ use std::sync::Arc;
 use super::failure::{Failure, Result, failed};
 use super::ids::Ids;
 use super::operator::{FromRows, Input, Run};
-use super::relation::{Collected, Column, Field, Keys, Null, Reads, Sorted};
-use super::table::{Column as TableColumn, Rows, Values, Whose, all, double, each, id};
+use super::relation::{Collected, CollectedColumn, CollectedKeys, Field, Null, Reads, RowKey, Sorted};
+use super::table::{Column, Rows, Values, Whose, all, double, each, id};
 use crate::core::embeddings::{EmbeddingRows, Embeddings};
 use crate::core::error::Error;
 use crate::core::knn::{KnnGraph, Points};
@@ -61,7 +61,7 @@ impl Rows for PointSet {
 }
 
 /// A k-NN graph with the ids of its rows and of its neighbors, and the call that makes it.
-pub struct Graph {
+pub struct IdGraph {
     pub graph: KnnGraph,
     pub src: Arc<Ids>,
     pub dst: Arc<Ids>,
@@ -70,7 +70,7 @@ pub struct Graph {
     pub starts: Vec<usize>,
 }
 
-impl Rows for Graph {
+impl Rows for IdGraph {
     fn count(&self) -> usize {
         self.starts.last().copied().unwrap_or(0)
     }
@@ -82,16 +82,16 @@ impl Rows for Graph {
 
 /// A graph with a row for every point that an edge names, as if it were a stored table.
 pub enum WholeGraph {
-    Same(Arc<Graph>),
+    Same(Arc<IdGraph>),
     Renumbered { graph: KnnGraph, ids: Arc<Ids>, label: String },
 }
 
 impl WholeGraph {
-    pub fn new(graph: Arc<Graph>) -> Self {
+    pub fn new(graph: Arc<IdGraph>) -> Self {
         if Arc::ptr_eq(&graph.src, &graph.dst) {
             return Self::Same(graph);
         }
-        let Graph { graph, src, dst, label, .. } = &*graph;
+        let IdGraph { graph, src, dst, label, .. } = &*graph;
         let mut used = vec![false; dst.len()];
         (0..graph.len()).flat_map(|row| graph.row(row).0).for_each(|&j| used[j as usize] = true);
         let (all, src, dst) = Ids::union(src, dst, &used);
@@ -124,7 +124,7 @@ impl WholeGraph {
 /// What is taken as a graph: a nested one, or a relation of edges.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum GraphInput {
-    Stage(Input<Graph>),
+    Stage(Input<IdGraph>),
     Relation(Input<Edges>),
 }
 
@@ -174,7 +174,7 @@ impl Edges {
 }
 
 /// `src`, `dst` and the value of each of the edges that a result has.
-pub fn edge_columns<O: 'static>(value: &str, edges: fn(&O) -> &Edges) -> Vec<TableColumn<O>> {
+pub fn edge_columns<O: 'static>(value: &str, edges: fn(&O) -> &Edges) -> Vec<Column<O>> {
     vec![
         id("src", Whose::First, move |output, rows| {
             let starts = edges(output).matrix.indptr();
@@ -217,10 +217,12 @@ impl Rows for Edges {
 impl FromRows for Edges {
     fn from_rows(rows: Collected, label: &str, run: &Run<'_>) -> Result<Self> {
         let count = rows.len();
-        let Keys::Ends { ids, mut src, mut dst } = rows.keys else { unreachable!("the relation has a row an edge") };
+        let CollectedKeys::Ends { ids, mut src, mut dst } = rows.keys else {
+            unreachable!("the relation has a row an edge")
+        };
         let (values, similarity) = match rows.columns.into_iter().next() {
-            Some(Column::Numbers(values)) => (values, false),
-            Some(Column::Strengths { values, similarity }) => (values, similarity),
+            Some(CollectedColumn::Numbers(values)) => (values, false),
+            Some(CollectedColumn::Strengths { values, similarity }) => (values, similarity),
             _ => unreachable!("an edge has a value"),
         };
         // As they were collected, sorted, and as two matrices.
@@ -244,7 +246,7 @@ pub struct Densities {
 
 impl Densities {
     /// `id` and `density`.
-    pub fn columns() -> Vec<TableColumn<Self>> {
+    pub fn columns() -> Vec<Column<Self>> {
         vec![
             id("id", Whose::First, |_: &Self, rows| each(rows, |row| row as u32)),
             double("density", |densities: &Self, rows| all(&densities.values[rows])),
@@ -254,7 +256,7 @@ impl Densities {
     pub fn reads() -> Reads {
         let made_by = "densities are made by ndde(...)";
         let density = Field::Number { column: "density", null: Null::Refuse("every point needs one") };
-        let key = super::relation::Key::Id { column: "id".into(), hint: "" };
+        let key = RowKey::Id { column: "id".into(), hint: "" };
         Reads { key, fields: vec![density], made_by, has_all_points: true }
     }
 }

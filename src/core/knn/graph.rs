@@ -1,6 +1,6 @@
 //! The k-NN graph as it is kept.
 
-/// In [`KnnGraph::neighbors`], the mark of a place that is not filled, always at a row's end.
+/// The mark of a place of a row that no neighbor fills, always at its end.
 pub const ABSENT: u32 = u32::MAX;
 
 /// The neighbors of each point, as dense rows of equal width.

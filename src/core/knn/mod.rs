@@ -2,7 +2,7 @@
 //!
 //! Distances are usearch's: cosine `1 - cos`, `ip` `1 - <x, y>`, `l2sq` the squared Euclidean
 //! distance. They are those of the features as stored, so the graph of features in a reduced
-//! [`Precision`] is the graph of the rounded features. Whatever finds the neighbors, their distances
+//! [`Precision`](crate::embeddings::Precision) is the graph of the rounded features. Whatever finds the neighbors, their distances
 //! are computed once more in double precision, in one fixed order, and rounded: the same bits on
 //! every machine. Equal distances order by row.
 

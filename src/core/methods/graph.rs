@@ -6,7 +6,7 @@ use crate::core::error::Result;
 use crate::core::knn::KnnGraph;
 use crate::core::monitor::Monitor;
 use crate::core::sparse::{Matrix, ROWS, matrix, places, row, starts, transpose, units};
-use crate::core::transition::{GRAPH_RANGE, RANGE, checked_distance};
+use crate::core::transition::{checked_distance, graph_distance};
 
 /// The distances of a k-NN graph.
 ///
@@ -25,7 +25,7 @@ pub fn from_knn_graph(graph: &KnnGraph, monitor: &Monitor) -> Result<Matrix> {
                 edges.clear();
                 let (neighbors, distances) = graph.row(i);
                 for (&j, &distance) in neighbors.iter().zip(distances) {
-                    edges.push((j, checked_distance(i, j, f64::from(distance), GRAPH_RANGE)?));
+                    edges.push((j, graph_distance(i, j, distance)?));
                 }
                 edges.sort_unstable_by_key(|edge: &(u32, f64)| edge.0);
                 edges.iter().zip(&mut places).for_each(|(&(j, distance), (column, value))| {
@@ -62,7 +62,7 @@ pub fn undirected(distances: &Matrix, monitor: &Monitor) -> Result<Matrix> {
             monitor.check()?;
             let edges = rows.flat_map(|i| neighbors(i).map(move |edge| (i, edge)));
             for ((column, value), (i, (j, distance))) in columns.iter_mut().zip(values).zip(edges) {
-                (*column, *value) = (j, checked_distance(i, j, distance, RANGE)?);
+                (*column, *value) = (j, checked_distance(i, j, distance)?);
             }
             Ok(())
         },

@@ -6,7 +6,7 @@ use rayon::prelude::*;
 use crate::core::error::Result;
 use crate::core::monitor::Monitor;
 use crate::core::sparse::{Matrix, ROWS, row};
-use crate::core::transition::{RANGE, checked_distance};
+use crate::core::transition::checked_distance;
 use crate::core::union_find::UnionFind;
 
 /// Bytes of the graph, and of each point's ranked neighbors and those that it joins, with what their vectors
@@ -22,7 +22,7 @@ fn ranked(distances: &Matrix, monitor: &Monitor) -> Result<Vec<Vec<u32>>> {
         let (neighbors, distances) = row(distances, i);
         let mut near = Vec::with_capacity(neighbors.len());
         for (&j, &distance) in neighbors.iter().zip(distances).filter(|edge| *edge.0 as usize != i) {
-            near.push((checked_distance(i, j, distance, RANGE)?, j));
+            near.push((checked_distance(i, j, distance)?, j));
         }
         near.sort_by(|a, b| a.0.total_cmp(&b.0));
         Ok(near.into_iter().map(|(_, j)| j).collect())

@@ -85,16 +85,15 @@ impl Operator for AssignClusters {
     }
 
     fn columns(&self) -> Vec<Column<List<AssignedRow>>> {
-        type Rows = List<AssignedRow>;
         vec![
-            id(&self.id, Whose::First, |list: &Rows, rows| list.each(rows, |row| row.point)),
-            bigint("cluster_id", |list: &Rows, rows| list.some(rows, |row| row.cluster)),
-            id("parent_id", Whose::First, |list: &Rows, rows| {
+            id(&self.id, Whose::First, |list: &Self::Output, rows| list.each(rows, |row| row.point)),
+            bigint("cluster_id", |list: &Self::Output, rows| list.some(rows, |row| row.cluster)),
+            id("parent_id", Whose::First, |list: &Self::Output, rows| {
                 list.each(rows, |row| row.assignment.parent.unwrap_or(row.point))
             }),
-            double("delta", |list: &Rows, rows| list.some(rows, |row| row.assignment.delta)),
-            double("density", |list: &Rows, rows| list.each(rows, |row| row.assignment.density)),
-            boolean("is_peak", |list: &Rows, rows| list.each(rows, |row| row.assignment.parent.is_none())),
+            double("delta", |list: &Self::Output, rows| list.some(rows, |row| row.assignment.delta)),
+            double("density", |list: &Self::Output, rows| list.each(rows, |row| row.assignment.density)),
+            boolean("is_peak", |list: &Self::Output, rows| list.each(rows, |row| row.assignment.parent.is_none())),
         ]
     }
 

@@ -60,10 +60,10 @@ impl Operator for AutoParameters {
 
     fn columns(&self) -> Vec<Column<List<Parameters>>> {
         let number = |name: &str, value: fn(&Kernel) -> Option<f64>| {
-            double(name, move |list: &List<Parameters>, rows| list.some(rows, |row| value(&row.kernel)))
+            double(name, move |list: &Self::Output, rows| list.some(rows, |row| value(&row.kernel)))
         };
         vec![
-            text("kernel", |list: &List<Parameters>, rows| {
+            text("kernel", |list: &Self::Output, rows| {
                 list.each(rows, |row| match row.kernel {
                     Kernel::Gumbel { .. } => "gumbel",
                     Kernel::Exp { .. } => "exp",
@@ -82,7 +82,7 @@ impl Operator for AutoParameters {
                 Kernel::Exp { sigma } => Some(*sigma),
                 _ => None,
             }),
-            double("tau", |list: &List<Parameters>, rows| list.each(rows, |row| row.tau)),
+            double("tau", |list: &Self::Output, rows| list.each(rows, |row| row.tau)),
         ]
     }
 

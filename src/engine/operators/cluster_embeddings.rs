@@ -1,6 +1,8 @@
 //! `cluster_embeddings(source, ...)`: all five stages in one call.
 
-use super::dpc_cluster::{self, CANNOT_LINK, Given, MUST_LINK, PREVIOUS, PeaksInput, RETURNS, TAU, check_name};
+use super::dpc_cluster::{
+    self, CANNOT_LINK, GivenRelations, MUST_LINK, PREVIOUS, PeaksInput, RETURNS, TAU, check_name,
+};
 use super::knn_graph::{
     self, CONNECTIVITY, EMBEDDING, EXPANSION_ADD, EXPANSION_SEARCH, GraphOptions, ID, K, METHOD, METRIC, PRECISION,
     SOURCE,
@@ -70,7 +72,7 @@ fn whole(call: &mut Call<'_>, id: String, kernel: KernelChoice) -> Checked<usize
     let transition = transition_matrix::build(call, graph, kernel, None)?;
     let density = ndde::build(call, transition)?;
     let distance = tpdi::build(call, transition);
-    let given = Given::of(call, &id)?;
+    let given = GivenRelations::of(call, &id)?;
     dpc_cluster::build(call, PeaksInput::Stages(PeakInputs::new(density, distance)), given, id, None)
 }
 
@@ -92,7 +94,7 @@ fn partitioned(call: &mut Call<'_>, id: String, column: String, kernel: KernelCh
     let reads = Reads::points(&id, &call.column(&EMBEDDING)?, graph.precision, Some(partition));
     let source = call.relation(&SOURCE, reads)?;
     let ndde = ndde::options(call)?;
-    let given = Given::of(call, &id)?;
+    let given = GivenRelations::of(call, &id)?;
     let runs = PartitionedRuns { source, graph, kernel, ndde, must_link: given.must_link };
     let peaks = PeaksInput::Partitions(call.add(runs));
     dpc_cluster::build(call, peaks, given, id, Some(column))

@@ -42,14 +42,13 @@ impl Operator for ClusterSummary {
     }
 
     fn columns(&self) -> Vec<Column<List<SummaryRow>>> {
-        type Rows = List<SummaryRow>;
         vec![
-            bigint("cluster_id", |list: &Rows, rows| list.each(rows, |row| row.cluster)),
-            bigint("size", |list: &Rows, rows| list.each(rows, |row| row.summary.size as i64)),
-            id("medoid_id", Whose::First, |list: &Rows, rows| list.each(rows, |row| row.summary.medoid)),
-            id("peak_id", Whose::First, |list: &Rows, rows| list.some(rows, |row| row.peak)),
-            double("mean_distance", |list: &Rows, rows| list.each(rows, |row| row.summary.mean_distance)),
-            double("cohesion", |list: &Rows, rows| list.some(rows, |row| row.summary.cohesion)),
+            bigint("cluster_id", |list: &Self::Output, rows| list.each(rows, |row| row.cluster)),
+            bigint("size", |list: &Self::Output, rows| list.each(rows, |row| row.summary.size as i64)),
+            id("medoid_id", Whose::First, |list: &Self::Output, rows| list.each(rows, |row| row.summary.medoid)),
+            id("peak_id", Whose::First, |list: &Self::Output, rows| list.some(rows, |row| row.peak)),
+            double("mean_distance", |list: &Self::Output, rows| list.each(rows, |row| row.summary.mean_distance)),
+            double("cohesion", |list: &Self::Output, rows| list.some(rows, |row| row.summary.cohesion)),
         ]
     }
 

@@ -177,12 +177,12 @@ struct ClusterWith {
 }
 
 /// The cluster of each point.
-pub struct Groups {
+pub struct PointGroups {
     pub clusters: Vec<u32>,
     pub ids: Arc<Ids>,
 }
 
-impl Groups {
+impl PointGroups {
     /// The ids, in a column of this name, and `cluster_id`.
     pub fn columns(name: &str) -> Vec<Column<Self>> {
         vec![
@@ -192,7 +192,7 @@ impl Groups {
     }
 }
 
-impl Rows for Groups {
+impl Rows for PointGroups {
     fn count(&self) -> usize {
         self.clusters.len()
     }
@@ -203,17 +203,17 @@ impl Rows for Groups {
 }
 
 impl Operator for ClusterWith {
-    type Output = Groups;
+    type Output = PointGroups;
 
     fn inputs(&self) -> Vec<usize> {
         vec![self.graph.node()]
     }
 
-    fn columns(&self) -> Vec<Column<Groups>> {
-        Groups::columns("id")
+    fn columns(&self) -> Vec<Column<PointGroups>> {
+        PointGroups::columns("id")
     }
 
-    fn run(&self, run: &mut Run<'_>) -> Result<Groups> {
+    fn run(&self, run: &mut Run<'_>) -> Result<PointGroups> {
         let edges = match self.graph {
             GraphInput::Stage(graph) => {
                 let graph = WholeGraph::new(run.value(graph)?);
@@ -232,6 +232,6 @@ impl Operator for ClusterWith {
             "use a smaller k, or ",
         )?;
         let clusters = cluster_graph(&edges.matrix, &self.method, run.monitor).map_err(edges.failed())?;
-        Ok(Groups { clusters, ids: edges.ids })
+        Ok(PointGroups { clusters, ids: edges.ids })
     }
 }

@@ -38,10 +38,10 @@ impl Operator for DecisionGraph {
 
     fn columns(&self) -> Vec<Column<List<Place>>> {
         vec![
-            id("id", Whose::First, |list: &List<Place>, rows| list.each(rows, |row| row.point)),
-            double("density", |list: &List<Place>, rows| list.each(rows, |row| row.density)),
-            double("delta", |list: &List<Place>, rows| list.each(rows, |row| row.delta)),
-            id("candidate_id", Whose::First, |list: &List<Place>, rows| list.some(rows, |row| row.candidate)),
+            id("id", Whose::First, |list: &Self::Output, rows| list.each(rows, |row| row.point)),
+            double("density", |list: &Self::Output, rows| list.each(rows, |row| row.density)),
+            double("delta", |list: &Self::Output, rows| list.each(rows, |row| row.delta)),
+            id("candidate_id", Whose::First, |list: &Self::Output, rows| list.some(rows, |row| row.candidate)),
         ]
     }
 

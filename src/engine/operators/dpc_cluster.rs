@@ -24,7 +24,7 @@ pub static FUNCTION: Function = Function {
     nested_example: None,
     build: |call| {
         let peaks = PeaksInput::Stages(PeakInputs::of(call)?);
-        let given = Given::of(call, "id")?;
+        let given = GivenRelations::of(call, "id")?;
         build(call, peaks, given, "id".into(), None)
     },
 };
@@ -82,13 +82,13 @@ pub enum PeaksInput {
 
 /// The relations that are given beside densities and distances.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Given {
+pub struct GivenRelations {
     previous: Option<Input<Previous>>,
     pub must_link: Option<Input<Pairs>>,
     cannot_link: Option<Input<Pairs>>,
 }
 
-impl Given {
+impl GivenRelations {
     /// Those of a call; `id` is the column of the ids in `previous`.
     pub fn of(call: &mut Call<'_>, id: &str) -> Checked<Self> {
         let previous = call.get(&PREVIOUS)?;
@@ -111,7 +111,7 @@ impl Given {
 pub fn build(
     call: &mut Call<'_>,
     peaks: PeaksInput,
-    given: Given,
+    given: GivenRelations,
     id: String,
     partition: Option<String>,
 ) -> Checked<usize> {
@@ -124,13 +124,13 @@ struct DensityPeaks {
     peaks: PeaksInput,
     /// `None`: as the distances call for.
     tau: Option<f64>,
-    given: Given,
+    given: GivenRelations,
     id: String,
     partition: Option<String>,
 }
 
 /// A clustering with the ids of its points.
-pub struct Clusters {
+pub struct PointClusters {
     clustering: Clustering,
     /// The ids of the clusters where they are not 0, 1, 2, ...
     cluster_ids: Option<Vec<i64>>,
@@ -139,7 +139,7 @@ pub struct Clusters {
     partitions: Option<(Arc<Ids>, Vec<Option<u32>>)>,
 }
 
-impl Rows for Clusters {
+impl Rows for PointClusters {
     fn count(&self) -> usize {
         self.clustering.len()
     }
@@ -151,7 +151,7 @@ impl Rows for Clusters {
 }
 
 impl Operator for DensityPeaks {
-    type Output = Clusters;
+    type Output = PointClusters;
 
     fn inputs(&self) -> Vec<usize> {
         let peaks = match &self.peaks {
@@ -161,30 +161,30 @@ impl Operator for DensityPeaks {
         peaks.into_iter().chain(self.given.nodes()).collect()
     }
 
-    fn columns(&self) -> Vec<Column<Clusters>> {
+    fn columns(&self) -> Vec<Column<PointClusters>> {
         let partition = self.partition.as_ref().map(|name| {
-            id(name, Whose::Label, |clusters: &Clusters, rows| {
+            id(name, Whose::Label, |clusters: &PointClusters, rows| {
                 let partitions = clusters.partitions.as_ref().map_or(&[][..], |partitions| &partitions.1);
                 Values::Some(partitions[rows].to_vec())
             })
         });
-        let first = id(&self.id, Whose::First, |_: &Clusters, rows| each(rows, |row| row as u32));
+        let first = id(&self.id, Whose::First, |_: &PointClusters, rows| each(rows, |row| row as u32));
         let columns = vec![
-            bigint("cluster_id", |clusters: &Clusters, rows| {
+            bigint("cluster_id", |clusters: &PointClusters, rows| {
                 each(rows, |row| {
                     let cluster = clusters.clustering.cluster[row];
                     clusters.cluster_ids.as_ref().map_or(i64::from(cluster), |ids| ids[cluster as usize])
                 })
             }),
-            id("parent_id", Whose::First, |clusters: &Clusters, rows| all(&clusters.clustering.parent[rows])),
-            double("delta", |clusters: &Clusters, rows| Values::Some(clusters.clustering.delta[rows].to_vec())),
-            double("density", |clusters: &Clusters, rows| all(&clusters.clustering.density[rows])),
-            boolean("is_peak", |clusters: &Clusters, rows| each(rows, |row| clusters.clustering.is_peak(row))),
+            id("parent_id", Whose::First, |clusters: &PointClusters, rows| all(&clusters.clustering.parent[rows])),
+            double("delta", |clusters: &PointClusters, rows| Values::Some(clusters.clustering.delta[rows].to_vec())),
+            double("density", |clusters: &PointClusters, rows| all(&clusters.clustering.density[rows])),
+            boolean("is_peak", |clusters: &PointClusters, rows| each(rows, |row| clusters.clustering.is_peak(row))),
         ];
         std::iter::once(first).chain(partition).chain(columns).collect()
     }
 
-    fn run(&self, run: &mut Run<'_>) -> Result<Clusters> {
+    fn run(&self, run: &mut Run<'_>) -> Result<PointClusters> {
         // What is given is read and checked before the long work, because it may be wrong.
         let previous = self.given.previous.map(|previous| run.read(previous)).transpose()?;
         let must_link = self.given.must_link.map(|pairs| Pairs::of(run, pairs)).transpose()?;
@@ -209,7 +209,7 @@ impl Operator for DensityPeaks {
         };
         let clustering = clustering.map_err(failed)?;
         let cluster_ids = previous.map(|previous| previous.relabel(&clustering, &ids)).transpose()?;
-        Ok(Clusters { clustering, cluster_ids, ids, partitions })
+        Ok(PointClusters { clustering, cluster_ids, ids, partitions })
     }
 }
 

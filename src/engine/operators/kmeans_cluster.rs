@@ -1,6 +1,6 @@
 //! `kmeans_cluster(source, clusters, ...)`: k-means, which needs no graph.
 
-use super::cluster_with::Groups;
+use super::cluster_with::PointGroups;
 use super::knn_graph::{EMBEDDING, ID, SOURCE};
 use crate::core::embeddings::Precision;
 use crate::core::knn::Metric;
@@ -58,17 +58,17 @@ struct KmeansCluster {
 }
 
 impl Operator for KmeansCluster {
-    type Output = Groups;
+    type Output = PointGroups;
 
     fn inputs(&self) -> Vec<usize> {
         vec![self.source.node]
     }
 
-    fn columns(&self) -> Vec<Column<Groups>> {
-        Groups::columns(&self.id)
+    fn columns(&self) -> Vec<Column<PointGroups>> {
+        PointGroups::columns(&self.id)
     }
 
-    fn run(&self, run: &mut Run<'_>) -> Result<Groups> {
+    fn run(&self, run: &mut Run<'_>) -> Result<PointGroups> {
         let label = run.label(self.source);
         let PointRows { ids, embeddings } = run.take(self.source)?;
         let (points, dim, clusters) = (embeddings.len(), embeddings.dim(), self.options.clusters);
@@ -78,6 +78,6 @@ impl Operator for KmeansCluster {
         let what = || format!("{points} embeddings of {dim} dimensions with clusters := {clusters}");
         run.limits.check(&label, what, need, "")?;
         let clusters = kmeans(embeddings, &self.options, run.monitor).map_err(failed(&label, &ids))?;
-        Ok(Groups { clusters, ids })
+        Ok(PointGroups { clusters, ids })
     }
 }

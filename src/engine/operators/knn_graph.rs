@@ -8,7 +8,7 @@ use crate::core::knn::{self, ABSENT, HnswOptions, KnnOptions, Method, Metric, Po
 use crate::core::sparse;
 use crate::engine::limits::{bytes_text, too_large};
 use crate::engine::prelude::*;
-use crate::engine::values::{Graph, PointRows, PointSet};
+use crate::engine::values::{IdGraph, PointRows, PointSet};
 
 pub static FUNCTION: Function = Function {
     name: "knn_graph",
@@ -135,7 +135,7 @@ impl GraphOptions {
 }
 
 /// The graph of a call, of `queries` where their relation is named.
-pub fn build(call: &mut Call<'_>, queries: Option<String>) -> Checked<Input<Graph>> {
+pub fn build(call: &mut Call<'_>, queries: Option<String>) -> Checked<Input<IdGraph>> {
     let source = call.get(&SOURCE)?;
     let (id, embedding) = (call.column(&ID)?, call.column(&EMBEDDING)?);
     let options = GraphOptions::of(call)?;
@@ -186,38 +186,42 @@ struct NearestNeighbors {
 }
 
 impl Operator for NearestNeighbors {
-    type Output = Graph;
+    type Output = IdGraph;
 
     fn inputs(&self) -> Vec<usize> {
         self.queries.into_iter().chain([self.source]).map(|input| input.node).collect()
     }
 
-    fn columns(&self) -> Vec<Column<Graph>> {
+    fn columns(&self) -> Vec<Column<IdGraph>> {
         let dst = if self.queries.is_some() { Whose::Second } else { Whose::First };
         vec![
-            id("src", Whose::First, |graph: &Graph, edges| {
+            id("src", Whose::First, |graph: &IdGraph, edges| {
                 graph.edges(edges, |src, row, places| src.resize(src.len() + places.len(), row as u32))
             }),
-            id("dst", dst, |graph: &Graph, edges| {
+            id("dst", dst, |graph: &IdGraph, edges| {
                 graph.edges(edges, |dst, row, places| dst.extend_from_slice(&graph.graph.row(row).0[places]))
             }),
-            integer("rank", |graph: &Graph, edges| {
+            integer("rank", |graph: &IdGraph, edges| {
                 graph.edges(edges, |rank, _, places| rank.extend(places.start as i32 + 1..=places.end as i32))
             }),
-            float("distance", |graph: &Graph, edges| {
+            float("distance", |graph: &IdGraph, edges| {
                 graph.edges(edges, |distance, row, places| distance.extend_from_slice(&graph.graph.row(row).1[places]))
             }),
         ]
     }
 
-    fn run(&self, run: &mut Run<'_>) -> Result<Graph> {
+    fn run(&self, run: &mut Run<'_>) -> Result<IdGraph> {
         let keeps = run.is_read_again(self.source);
         let base = run.value(self.source)?;
         let queries = self.queries.map(|queries| run.value(queries)).transpose()?;
         let about = |error| Failure::of(&base.label, error);
         let searches = queries.as_ref().map_or(base.points.len(), |queries| queries.points.len());
-        let size =
-            Size { base: base.points.len(), queries: searches, has_queries: queries.is_some(), dim: base.points.dim() };
+        let size = GraphSize {
+            base: base.points.len(),
+            queries: searches,
+            has_queries: queries.is_some(),
+            dim: base.points.dim(),
+        };
         let after = After { edge_bytes: run.edge_bytes(self), keeps };
         check_memory(&self.options, size, after, run.limits.memory).map_err(about)?;
         let (monitor, options) = (run.monitor, &self.options.knn);
@@ -241,14 +245,14 @@ impl Operator for NearestNeighbors {
 }
 
 impl NearestNeighbors {
-    fn graph(&self, graph: knn::KnnGraph, src: &PointSet, dst: &PointSet, run: &Run<'_>) -> Graph {
+    fn graph(&self, graph: knn::KnnGraph, src: &PointSet, dst: &PointSet, run: &Run<'_>) -> IdGraph {
         let length = |row: usize| graph.row(row).0.len();
         let starts = if run.is_result(self) { sparse::starts(graph.len(), length) } else { vec![] };
-        Graph { starts, src: src.ids.clone(), dst: dst.ids.clone(), label: dst.label.clone(), graph }
+        IdGraph { starts, src: src.ids.clone(), dst: dst.ids.clone(), label: dst.label.clone(), graph }
     }
 }
 
-impl Graph {
+impl IdGraph {
     /// A value of each of some edges: `extend` adds those of places in one row.
     fn edges<T: Clone>(&self, edges: Range<usize>, extend: impl Fn(&mut Vec<T>, usize, Range<usize>)) -> Values<'_, T> {
         let mut row = self.starts.partition_point(|&start| start <= edges.start).saturating_sub(1);
@@ -265,7 +269,7 @@ impl Graph {
 
 /// How large a graph is.
 #[derive(Clone, Copy)]
-pub struct Size {
+pub struct GraphSize {
     pub base: usize,
     pub queries: usize,
     pub has_queries: bool,
@@ -282,8 +286,8 @@ pub struct After {
 }
 
 /// Bytes of a graph with its points, or of what follows it if that takes more.
-pub fn need(options: &GraphOptions, precision: Precision, k: usize, size: Size, after: After) -> u64 {
-    let Size { base, queries, has_queries, dim } = size;
+pub fn need(options: &GraphOptions, precision: Precision, k: usize, size: GraphSize, after: After) -> u64 {
+    let GraphSize { base, queries, has_queries, dim } = size;
     let of_queries = has_queries.then_some(queries);
     let points = (base + of_queries.unwrap_or(0)) as u64 * (precision.row_bytes(dim) as u64 + 8);
     let knn = KnnOptions { k, ..options.knn };
@@ -294,7 +298,7 @@ pub fn need(options: &GraphOptions, precision: Precision, k: usize, size: Size, 
     graph.max(after)
 }
 
-fn check_memory(options: &GraphOptions, size: Size, after: After, limit: u64) -> Result<(), Error> {
+fn check_memory(options: &GraphOptions, size: GraphSize, after: After, limit: u64) -> Result<(), Error> {
     let points = size.base + if size.has_queries { size.queries } else { 0 };
     let what = format!("{points} embeddings of {} dimensions with k := {}", size.dim, options.knn.k);
     check_fits(options, size.base, &what, limit, |precision, k| need(options, precision, k, size, after))
@@ -341,7 +345,7 @@ fn what_fits(options: &GraphOptions, base: usize, fitting: impl Fn(Precision, us
 }
 
 /// The points of a graph, those of the rows first, for who judges its edges by their embeddings.
-pub fn points_of(call: &Call<'_>, graph: Input<Graph>) -> (Vec<Input<PointSet>>, Option<Metric>) {
+pub fn points_of(call: &Call<'_>, graph: Input<IdGraph>) -> (Vec<Input<PointSet>>, Option<Metric>) {
     let graph = call.operator::<NearestNeighbors>(graph);
     let points = graph.into_iter().flat_map(|graph| graph.queries.into_iter().chain([graph.source])).collect();
     (points, graph.map(|graph| graph.options.metric))

@@ -17,21 +17,25 @@ pub static FUNCTION: Function = Function {
     },
 };
 
-const N: Parameter<Size> =
-    Parameter { name: "n", default: DefaultValue::Required, takes: Size, description: "number of points" };
-const DIM: Parameter<Size> =
-    Parameter { name: "dim", default: DefaultValue::Required, takes: Size, description: "dimensions of an embedding" };
-const K: Parameter<Size> = Parameter {
+const N: Parameter<AtLeastOne> =
+    Parameter { name: "n", default: DefaultValue::Required, takes: AtLeastOne, description: "number of points" };
+const DIM: Parameter<AtLeastOne> = Parameter {
+    name: "dim",
+    default: DefaultValue::Required,
+    takes: AtLeastOne,
+    description: "dimensions of an embedding",
+};
+const K: Parameter<AtLeastOne> = Parameter {
     name: "k",
     default: DefaultValue::Integer(knn::K as i32),
-    takes: Size,
+    takes: AtLeastOne,
     description: "neighbors of a point",
 };
 
 /// A number of at least 1.
-struct Size;
+struct AtLeastOne;
 
-impl Takes for Size {
+impl Takes for AtLeastOne {
     type Given = usize;
 
     fn read(&self, argument: &Argument) -> Result<usize, Wrong> {
@@ -65,13 +69,12 @@ impl Operator for KnnMethods {
     }
 
     fn columns(&self) -> Vec<Column<List<MethodRow>>> {
-        type Rows = List<MethodRow>;
         vec![
-            text("method", |list: &Rows, rows| list.each(rows, |row| row.estimate.method.name())),
-            boolean("chosen", |list: &Rows, rows| list.each(rows, |row| row.chosen)),
-            double("seconds", |list: &Rows, rows| list.each(rows, |row| row.seconds)),
-            double("recall", |list: &Rows, rows| list.each(rows, |row| row.estimate.recall)),
-            double("mass", |list: &Rows, rows| list.each(rows, |row| row.estimate.mass)),
+            text("method", |list: &Self::Output, rows| list.each(rows, |row| row.estimate.method.name())),
+            boolean("chosen", |list: &Self::Output, rows| list.each(rows, |row| row.chosen)),
+            double("seconds", |list: &Self::Output, rows| list.each(rows, |row| row.seconds)),
+            double("recall", |list: &Self::Output, rows| list.each(rows, |row| row.estimate.recall)),
+            double("mass", |list: &Self::Output, rows| list.each(rows, |row| row.estimate.mass)),
         ]
     }
 

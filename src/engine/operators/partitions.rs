@@ -4,7 +4,7 @@
 use std::fmt::Display;
 use std::sync::{Arc, Mutex};
 
-use super::knn_graph::{After, GraphOptions, Size, check_fits, need};
+use super::knn_graph::{After, GraphOptions, GraphSize, check_fits, need};
 use crate::core::constraints::Constraints;
 use crate::core::embeddings::Precision;
 use crate::core::error::Error;
@@ -14,7 +14,7 @@ use crate::core::pipeline::ClusterOptions;
 use crate::core::similarity::Kernel;
 use crate::engine::peaks::Peaks;
 use crate::engine::prelude::*;
-use crate::engine::relation::Keys;
+use crate::engine::relation::CollectedKeys;
 use crate::engine::values::{Edges, PointRows};
 
 /// The first four stages over each partition.
@@ -103,7 +103,7 @@ impl PartitionedRuns {
     fn check_memory(&self, members: &[Vec<u32>], points: usize, dim: usize, run: &Run<'_>) -> Result<(), Error> {
         let largest = members.iter().map(Vec::len).max().unwrap_or(0);
         let at_work = run.limits.threads.min(members.len()) as u64;
-        let size = Size { base: largest, queries: largest, has_queries: false, dim };
+        let size = GraphSize { base: largest, queries: largest, has_queries: false, dim };
         let after = After { edge_bytes: self.edge_bytes(), keeps: false };
         let needs = |precision: Precision, k: usize| {
             let row_bytes = precision.row_bytes(dim) as u64 + 8;
@@ -191,11 +191,11 @@ impl Pairs {
 
 impl FromRows for Pairs {
     fn from_rows(rows: Collected, label: &str, run: &Run<'_>) -> Result<Self> {
-        let Keys::Ends { ids, src, dst } = rows.keys else { unreachable!("the relation has a row a pair") };
+        let CollectedKeys::Ends { ids, src, dst } = rows.keys else { unreachable!("the relation has a row a pair") };
         let (ids, places) = ids.sorted();
         let ends = src.iter().zip(&dst).map(|(&a, &b)| (places[a as usize], places[b as usize])).collect();
         let pairs = Self { ids: Arc::new(ids), ends, label: label.into() };
-        if let Some(Keys::Ids(points)) = run.all_points() {
+        if let Some(CollectedKeys::Ids(points)) = run.all_points() {
             let mut known = vec![false; pairs.ids.len()];
             pairs.ids.numbers_of(points).into_iter().flatten().for_each(|number| known[number as usize] = true);
             pairs.check(known.into_iter())?;

@@ -48,15 +48,14 @@ impl Operator for SuggestMerges {
     }
 
     fn columns(&self) -> Vec<Column<List<MergeRow>>> {
-        type Rows = List<MergeRow>;
         vec![
-            bigint("cluster_id", |list: &Rows, rows| list.each(rows, |row| row.cluster)),
-            bigint("other_cluster_id", |list: &Rows, rows| list.each(rows, |row| row.other)),
-            double("delta", |list: &Rows, rows| list.each(rows, |row| row.merge.delta)),
-            id("peak_id", Whose::First, |list: &Rows, rows| list.each(rows, |row| row.merge.peak)),
-            id("candidate_id", Whose::First, |list: &Rows, rows| list.each(rows, |row| row.merge.candidate)),
-            bigint("size", |list: &Rows, rows| list.each(rows, |row| row.size as i64)),
-            bigint("other_size", |list: &Rows, rows| list.each(rows, |row| row.other_size as i64)),
+            bigint("cluster_id", |list: &Self::Output, rows| list.each(rows, |row| row.cluster)),
+            bigint("other_cluster_id", |list: &Self::Output, rows| list.each(rows, |row| row.other)),
+            double("delta", |list: &Self::Output, rows| list.each(rows, |row| row.merge.delta)),
+            id("peak_id", Whose::First, |list: &Self::Output, rows| list.each(rows, |row| row.merge.peak)),
+            id("candidate_id", Whose::First, |list: &Self::Output, rows| list.each(rows, |row| row.merge.candidate)),
+            bigint("size", |list: &Self::Output, rows| list.each(rows, |row| row.size as i64)),
+            bigint("other_size", |list: &Self::Output, rows| list.each(rows, |row| row.other_size as i64)),
         ]
     }
 

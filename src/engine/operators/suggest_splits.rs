@@ -60,14 +60,13 @@ impl Operator for SuggestSplits {
     }
 
     fn columns(&self) -> Vec<Column<List<SplitRow>>> {
-        type Rows = List<SplitRow>;
         vec![
-            bigint("cluster_id", |list: &Rows, rows| list.each(rows, |row| row.cluster)),
-            double("delta", |list: &Rows, rows| list.each(rows, |row| row.split.delta)),
-            id("id", Whose::First, |list: &Rows, rows| list.each(rows, |row| row.split.point)),
-            id("parent_id", Whose::First, |list: &Rows, rows| list.each(rows, |row| row.split.parent)),
-            bigint("size_below", |list: &Rows, rows| list.each(rows, |row| row.split.below as i64)),
-            bigint("size_above", |list: &Rows, rows| list.each(rows, |row| row.split.rest as i64)),
+            bigint("cluster_id", |list: &Self::Output, rows| list.each(rows, |row| row.cluster)),
+            double("delta", |list: &Self::Output, rows| list.each(rows, |row| row.split.delta)),
+            id("id", Whose::First, |list: &Self::Output, rows| list.each(rows, |row| row.split.point)),
+            id("parent_id", Whose::First, |list: &Self::Output, rows| list.each(rows, |row| row.split.parent)),
+            bigint("size_below", |list: &Self::Output, rows| list.each(rows, |row| row.split.below as i64)),
+            bigint("size_above", |list: &Self::Output, rows| list.each(rows, |row| row.split.rest as i64)),
         ]
     }
 

@@ -66,13 +66,13 @@ impl Operator for TauSweep {
 
     fn columns(&self) -> Vec<Column<List<TauRow>>> {
         let score = |name: &str, value: fn(&Scores) -> Option<f64>| {
-            double(name, move |list: &List<TauRow>, rows| list.some(rows, |row| row.scores.as_ref().and_then(value)))
+            double(name, move |list: &Self::Output, rows| list.some(rows, |row| row.scores.as_ref().and_then(value)))
         };
         let mut columns = vec![
-            double("tau", |list: &List<TauRow>, rows| list.each(rows, |row| row.tau)),
-            bigint("clusters", |list: &List<TauRow>, rows| list.each(rows, |row| row.clusters as i64)),
-            bigint("singletons", |list: &List<TauRow>, rows| list.each(rows, |row| row.singletons as i64)),
-            bigint("largest", |list: &List<TauRow>, rows| list.each(rows, |row| row.largest as i64)),
+            double("tau", |list: &Self::Output, rows| list.each(rows, |row| row.tau)),
+            bigint("clusters", |list: &Self::Output, rows| list.each(rows, |row| row.clusters as i64)),
+            bigint("singletons", |list: &Self::Output, rows| list.each(rows, |row| row.singletons as i64)),
+            bigint("largest", |list: &Self::Output, rows| list.each(rows, |row| row.largest as i64)),
         ];
         if self.labels.is_some() {
             columns.extend([

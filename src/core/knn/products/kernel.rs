@@ -4,14 +4,14 @@ use super::packed::{Pair, Quad};
 use super::wanted::Wanted;
 
 /// Sums of R rows and C columns.
-pub(super) type Kernel<const R: usize, const C: usize> =
-    unsafe fn(&[[Pair; R]], &[[Pair; C]], Limits<R, C>, &mut Product<R, C>);
+pub(super) type ProductKernel<const R: usize, const C: usize> =
+    unsafe fn(&[[Pair; R]], &[[Pair; C]], Bounds<R, C>, &mut Product<R, C>);
 
 /// Which of the pairs of R rows and C columns may be wanted: of each row the bits of the columns.
 pub(super) type CoarseKernel<const R: usize, const C: usize> =
-    unsafe fn(&[[Quad; R]], &[[Quad; C]], Limits<R, C>) -> [u32; R];
+    unsafe fn(&[[Quad; R]], &[[Quad; C]], Bounds<R, C>) -> [u32; R];
 
-/// What a [`Kernel`] gives.
+/// What a [`ProductKernel`] gives.
 pub(super) struct Product<const R: usize, const C: usize> {
     pub sums: [[i32; C]; R],
     /// Bit j of row i: the pair of row i and column j is wanted.
@@ -20,14 +20,14 @@ pub(super) struct Product<const R: usize, const C: usize> {
 
 /// [`Wanted`] of one product of panels.
 #[derive(Clone, Copy)]
-pub(super) struct Limits<'a, const R: usize, const C: usize> {
+pub(super) struct Bounds<'a, const R: usize, const C: usize> {
     pub rows: &'a [i32; R],
     pub column_offsets: &'a [i32; C],
     pub columns: &'a [i32; C],
     pub row_offsets: &'a [i32; R],
 }
 
-impl<'a, const R: usize, const C: usize> Limits<'a, R, C> {
+impl<'a, const R: usize, const C: usize> Bounds<'a, R, C> {
     pub fn of(wanted: &'a Wanted, first_row: usize, first_column: usize) -> Self {
         Self {
             rows: panel(&wanted.rows, first_row),
@@ -50,7 +50,7 @@ fn panel<const W: usize>(values: &[i32], first: usize) -> &[i32; W] {
 }
 
 /// The kernel for every processor.
-pub(super) fn portable(rows: &[[Pair; 4]], columns: &[[Pair; 8]], limits: Limits<4, 8>, product: &mut Product<4, 8>) {
+pub(super) fn portable(rows: &[[Pair; 4]], columns: &[[Pair; 8]], limits: Bounds<4, 8>, product: &mut Product<4, 8>) {
     let mut sums = [[0; 8]; 4];
     for (rows, columns) in rows.iter().zip(columns) {
         for (sums, row) in sums.iter_mut().zip(rows) {

@@ -30,7 +30,7 @@ pub(in crate::core::knn) struct Scale {
 }
 
 impl Scale {
-    /// The scale for both relations of a search.
+    /// The scale for both sides of a search, the base and the queries.
     pub fn new(search: &Search) -> Self {
         let (base, longest) = (search.base, search.longest());
         // Rounding makes q longer by at most half a unit in each dimension.

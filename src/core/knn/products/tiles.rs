@@ -5,7 +5,7 @@
 //! at most `|r_x| |q_y| + |q_x| |r_y| + |r_x| |r_y|`, which is at most what a row's own slack and the
 //! other's come to. Only a pair that may be wanted in spite of it is multiplied in 16 bits.
 
-use super::kernel::{CoarseKernel, Kernel, Limits, Product};
+use super::kernel::{Bounds, CoarseKernel, Product, ProductKernel};
 use super::packed::{Packed, Rows};
 use super::scale::Scale;
 use super::wanted::Wanted;
@@ -25,7 +25,7 @@ const PATIENCE: usize = 15;
 
 /// Products of panels of R rows and C columns.
 pub(in crate::core::knn) struct Tiles<const R: usize, const C: usize> {
-    kernel: Kernel<R, C>,
+    kernel: ProductKernel<R, C>,
     coarse_kernel: Option<CoarseKernel<R, C>>,
     rows: Packed<R>,
     columns: [Packed<C>; RUN],
@@ -38,7 +38,7 @@ pub(in crate::core::knn) struct Tiles<const R: usize, const C: usize> {
 }
 
 impl<const R: usize, const C: usize> Tiles<R, C> {
-    pub(super) fn new(kernel: Kernel<R, C>, coarse_kernel: Option<CoarseKernel<R, C>>) -> Self {
+    pub(super) fn new(kernel: ProductKernel<R, C>, coarse_kernel: Option<CoarseKernel<R, C>>) -> Self {
         Self {
             kernel,
             coarse_kernel,
@@ -115,7 +115,7 @@ impl Wanted {
 
 /// Multiply in 16 bits.
 fn multiply<const R: usize, const C: usize>(
-    kernel: Kernel<R, C>,
+    kernel: ProductKernel<R, C>,
     rows: &Packed<R>,
     columns: &Packed<C>,
     wanted: &Wanted,
@@ -127,7 +127,7 @@ fn multiply<const R: usize, const C: usize>(
         let first_column = at * C;
         for (at, row_panel) in panels(&rows.pairs, rows.len).enumerate() {
             let first_row = at * R;
-            let limits = Limits::of(wanted, first_row, first_column);
+            let limits = Bounds::of(wanted, first_row, first_column);
             // SAFETY: a `Multiplier` is made for instructions that the processor has.
             unsafe { kernel(row_panel, column_panel, limits, &mut product) };
             each_bit(&product.wanted, rows.len - first_row, columns.len - first_column, |row, column| {
@@ -154,8 +154,8 @@ fn multiply_coarse<const R: usize, const C: usize>(
         for (at, row_panel) in panels(&rows.quads, rows.len).enumerate() {
             let first_row = at * R;
             // SAFETY: a `Multiplier` is made for instructions that the processor has.
-            let bits = unsafe { kernel(row_panel, column_panel, Limits::of(coarse, first_row, first_column)) };
-            let limits = Limits::<R, C>::of(wanted, first_row, first_column);
+            let bits = unsafe { kernel(row_panel, column_panel, Bounds::of(coarse, first_row, first_column)) };
+            let limits = Bounds::<R, C>::of(wanted, first_row, first_column);
             each_bit(&bits, rows.len - first_row, columns.len - first_column, |row, column| {
                 passed += 1;
                 let sum = dot_i16(rows.whole(first_row + row), columns.whole(first_column + column));

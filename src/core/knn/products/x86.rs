@@ -4,7 +4,7 @@ use std::arch::x86_64::*;
 use std::mem::{transmute, transmute_copy};
 
 use super::codes::{Hit, Lines, Panel};
-use super::kernel::{Limits, Product};
+use super::kernel::{Bounds, Product};
 use super::packed::{Pair, Quad};
 use crate::core::kernels::prefetch;
 
@@ -12,7 +12,7 @@ use crate::core::kernels::prefetch;
 const AHEAD: usize = 12;
 
 #[target_feature(enable = "avx2")]
-pub fn avx2(rows: &[[Pair; 6]], columns: &[[Pair; 16]], limits: Limits<6, 16>, product: &mut Product<6, 16>) {
+pub fn avx2(rows: &[[Pair; 6]], columns: &[[Pair; 16]], limits: Bounds<6, 16>, product: &mut Product<6, 16>) {
     let mut sums = [[_mm256_setzero_si256(); 2]; 6];
     for (rows, columns) in rows.iter().zip(columns) {
         let columns = vectors_of_8(columns);
@@ -48,7 +48,7 @@ fn vectors_of_8<T>(values: &[T; 16]) -> [__m256i; 2] {
 }
 
 #[target_feature(enable = "avx512f,avx512vnni")]
-pub fn avx512_vnni(rows: &[[Pair; 12]], columns: &[[Pair; 32]], limits: Limits<12, 32>, product: &mut Product<12, 32>) {
+pub fn avx512_vnni(rows: &[[Pair; 12]], columns: &[[Pair; 32]], limits: Bounds<12, 32>, product: &mut Product<12, 32>) {
     let mut sums = [[_mm512_setzero_si512(); 2]; 12];
     for (rows, columns) in rows.iter().zip(columns) {
         let columns = vectors_of_16(columns);
@@ -67,7 +67,7 @@ pub fn avx512_vnni(rows: &[[Pair; 12]], columns: &[[Pair; 32]], limits: Limits<1
 
 /// Sums in 8 bits; the numbers of columns have no sign.
 #[target_feature(enable = "avx512f,avx512vnni")]
-pub fn avx512_vnni_coarse(rows: &[[Quad; 12]], columns: &[[Quad; 32]], limits: Limits<12, 32>) -> [u32; 12] {
+pub fn avx512_vnni_coarse(rows: &[[Quad; 12]], columns: &[[Quad; 32]], limits: Bounds<12, 32>) -> [u32; 12] {
     let mut sums = [[_mm512_setzero_si512(); 2]; 12];
     for (rows, columns) in rows.iter().zip(columns) {
         let columns = vectors_of_16(columns);
@@ -84,7 +84,7 @@ pub fn avx512_vnni_coarse(rows: &[[Quad; 12]], columns: &[[Quad; 32]], limits: L
 
 /// Of each row the bits of the columns that are wanted.
 #[target_feature(enable = "avx512f")]
-fn wanted(sums: &[[__m512i; 2]; 12], limits: Limits<12, 32>) -> [u32; 12] {
+fn wanted(sums: &[[__m512i; 2]; 12], limits: Bounds<12, 32>) -> [u32; 12] {
     let (columns, offsets) = (vectors_of_16(limits.columns), vectors_of_16(limits.column_offsets));
     let mut bits = [0; 12];
     for (row, bits) in bits.iter_mut().enumerate() {

@@ -26,7 +26,7 @@ use super::host::Statement;
 use super::job::{Job, lock};
 use super::slot::Slot;
 use crate::engine::host::Host;
-use crate::engine::table::{Chunk, Table, Type, Values};
+use crate::engine::table::{Cells, Table, Type, Values};
 
 /// Rows of one chunk.
 const CHUNK: usize = 2048;
@@ -37,8 +37,8 @@ const BATCH: usize = 60 * CHUNK;
 /// More rows than any join partner has, so that the source stays on the probe side.
 const HUGE: usize = 1_000_000_000_000;
 
-/// `density_peaks_source(token, plan)`.
-struct Source;
+/// `density_peaks_result(token, plan)`.
+struct Emission;
 
 struct Scan {
     job: Mutex<Option<Arc<Job>>>,
@@ -86,7 +86,7 @@ impl Drop for Worker {
     }
 }
 
-impl TableFunctionCallbacks for Source {
+impl TableFunctionCallbacks for Emission {
     type BindData = Arc<Slot>;
     type GlobalState = Arc<Scan>;
     type LocalState = Worker;
@@ -183,7 +183,7 @@ impl TableFunctionCallbacks for Source {
     }
 }
 
-impl TablePartitioningCallbacks for Source {
+impl TablePartitioningCallbacks for Emission {
     fn partition_data(
         &self,
         _: &Arc<Slot>,
@@ -254,14 +254,14 @@ fn emit(table: &dyn Table, rows: Range<usize>, mut output: DataChunkRef<'_>) -> 
     let output = &mut output;
     for column in 0..table.width() {
         match table.chunk(column, rows.clone()) {
-            Chunk::Id(values) => numbers(output, column, values)?,
-            Chunk::Integer(values) => numbers(output, column, values)?,
-            Chunk::BigInt(values) => numbers(output, column, values)?,
-            Chunk::Float(values) => numbers(output, column, values)?,
-            Chunk::Double(values) => numbers(output, column, values)?,
-            Chunk::Boolean(values) => numbers(output, column, values)?,
-            Chunk::Text(Values::All(values)) => write::<String>(output, column, values.iter().map(|&text| Some(text)))?,
-            Chunk::Text(Values::Some(values)) => write::<String>(output, column, values.into_iter())?,
+            Cells::Id(values) => numbers(output, column, values)?,
+            Cells::Integer(values) => numbers(output, column, values)?,
+            Cells::BigInt(values) => numbers(output, column, values)?,
+            Cells::Float(values) => numbers(output, column, values)?,
+            Cells::Double(values) => numbers(output, column, values)?,
+            Cells::Boolean(values) => numbers(output, column, values)?,
+            Cells::Text(Values::All(values)) => write::<String>(output, column, values.iter().map(|&text| Some(text)))?,
+            Cells::Text(Values::Some(values)) => write::<String>(output, column, values.into_iter())?,
         }
     }
     Ok(())
@@ -272,7 +272,7 @@ pub fn register(extension: &Extension) -> Result<()> {
         .param(FunctionParameter::new::<u64>("token"))
         .param(FunctionParameter::new::<String>("plan"))
         .documentation(internal("Run a stage on the rows that its sinks collected."));
-    TableFunctionBuilder::new("density_peaks_source", signature, Source)
+    TableFunctionBuilder::new("density_peaks_result", signature, Emission)
         .with_progress()
         .with_partitioning()
         .register(extension)
