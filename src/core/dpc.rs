@@ -42,9 +42,6 @@ impl Clustering {
     }
 }
 
-/// The largest distance to a parent unless another is asked for.
-pub const TAU: f64 = 0.7;
-
 /// Check tau.
 ///
 /// # Errors

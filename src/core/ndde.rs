@@ -18,12 +18,6 @@ pub const MAX_ITERATIONS: usize = 100;
 /// How far a row's sum may be from 1: probabilities that went through single precision pass.
 const ROW_SUM_TOLERANCE: f64 = 1e-4;
 
-/// [`NddeOptions::epsilon`] unless another is asked for.
-pub const EPSILON: f64 = 0.05;
-
-/// [`NddeOptions::max_iterations`] unless another is asked for.
-pub const MAX_ITERATIONS: usize = 100;
-
 /// When the diffusion ends.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct NddeOptions {
