@@ -272,8 +272,7 @@ mod tests {
         assert_eq!(of("dst").as_primitive::<UInt32Type>().values(), &[2, 1, 2, 0, 0, 1]);
         assert_eq!(of("rank").as_primitive::<Int32Type>().values(), &[1, 2, 1, 2, 1, 2]);
         assert_eq!(of("distance").as_primitive::<Float32Type>().values()[..2], *graph.row(0).1);
-        let distances = matrix(3, &[table.clone()], "distance").unwrap();
-        assert_eq!(distances.nnz(), 6);
+        assert_eq!(matrix(3, std::slice::from_ref(&table), "distance").unwrap().nnz(), 6);
     }
 
     #[test]
