@@ -15,7 +15,8 @@ demo: release .venv/installed
 test: release .venv/installed
 	cargo fmt --check
 	cargo clippy --release --all-targets --locked -- -D warnings
-	cargo check --release --locked --no-default-features
+	for features in "" ort usearch training; do \
+		cargo clippy --release --locked --all-targets --no-default-features --features "$$features" -- -D warnings || exit 1; done
 	RUSTDOCFLAGS="-D warnings" cargo doc --release --locked --no-deps
 	python3 scripts/import_circles.py
 	cargo test --release --locked

@@ -7,8 +7,9 @@
 use std::error::Error;
 use std::sync::Arc;
 
-use arrow::array::{AsArray, FixedSizeListArray, RecordBatch};
-use arrow::datatypes::{Float32Type, Float64Type, Int64Type, UInt32Type};
+use arrow_array::cast::AsArray;
+use arrow_array::types::{Float32Type, Float64Type, Int64Type, UInt32Type};
+use arrow_array::{FixedSizeListArray, RecordBatch};
 use density_peaks::embeddings::Precision;
 use density_peaks::knn::KnnOptions;
 use density_peaks::{ClusterOptions, Monitor, cluster, record_batch};

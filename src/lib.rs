@@ -24,8 +24,8 @@
 //! similarity, and trains one of labelled points.
 //!
 //! The core counts points by row number, 0..N. Tables come and go as Arrow record batches, see
-//! [`record_batch`](mod@record_batch), or as slices. [`cluster()`] is the whole run. Work runs in the current rayon thread
-//! pool, and a [`Monitor`] watches and stops it.
+//! [`record_batch`](mod@record_batch) and `cargo run --example cluster_record_batch --no-default-features`, or as slices.
+//! [`cluster()`] is the whole run. Work runs in the current rayon thread pool, and a [`Monitor`] watches and stops it.
 //!
 //! Above it are the engine of operators behind the SQL functions, `engine`, and all that knows DuckDB, `duckdb`;
 //! ARCHITECTURE.md shows how they fit. The features `ort`, `usearch` and `training` are the models, the HNSW index and

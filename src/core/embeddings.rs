@@ -1,7 +1,5 @@
 //! N x D features, row-major, one row a point, in the precision asked for.
 
-use arrow::array::{Array, ArrayRef, AsArray, FixedSizeListArray};
-use arrow::datatypes::{DataType, Float16Type, Float32Type, Float64Type};
 use half::f16;
 use rayon::prelude::*;
 
@@ -94,42 +92,6 @@ impl Embeddings {
             Some(at) => Err(Error::point(at / dim, PointProblem::NotFinite)),
             None => Ok(Self { values: Values::F32(values), scales: Vec::new(), dim, len }),
         }
-    }
-
-    /// Copy from an Arrow array of lists, `FixedSizeList`, `List` or `LargeList` of `Float16`,
-    /// `Float32` or `Float64`, and round to `precision`.
-    ///
-    /// # Errors
-    /// On another type, a NULL, values that are not finite, and rows of different lengths.
-    pub fn from_arrow(array: &dyn Array, precision: Precision) -> Result<Self> {
-        let mut rows = EmbeddingRows::new(precision);
-        let mut buffer = Vec::new();
-        for row in 0..array.len() {
-            let values: Option<ArrayRef> = match array.data_type() {
-                _ if array.is_null(row) => None,
-                DataType::FixedSizeList(..) => {
-                    Some(array.as_any().downcast_ref::<FixedSizeListArray>().expect("checked type").value(row))
-                }
-                DataType::List(_) => Some(array.as_list::<i32>().value(row)),
-                DataType::LargeList(_) => Some(array.as_list::<i64>().value(row)),
-                other => return Err(Error::Input(format!("embeddings are lists of floats, not {other}"))),
-            };
-            let values =
-                values.filter(|v| v.null_count() == 0).ok_or(Error::point(row, PointProblem::NullEmbedding))?;
-            buffer.clear();
-            match values.data_type() {
-                DataType::Float16 => {
-                    buffer.extend(values.as_primitive::<Float16Type>().values().iter().map(|x| x.to_f32()));
-                }
-                DataType::Float32 => buffer.extend_from_slice(values.as_primitive::<Float32Type>().values()),
-                DataType::Float64 => {
-                    buffer.extend(values.as_primitive::<Float64Type>().values().iter().map(|&x| x as f32));
-                }
-                other => return Err(Error::Input(format!("embeddings are lists of floats, not of {other}"))),
-            }
-            rows.push(&buffer).map_err(|problem| Error::point(row, problem))?;
-        }
-        rows.finish(&Monitor::new())
     }
 
     /// N, the number of points.
@@ -393,16 +355,6 @@ fn joined<T: Copy>(blocks: Vec<Vec<T>>, len: usize, monitor: &Monitor) -> Result
 #[cfg(test)]
 mod tests {
     use super::*;
-    use arrow::array::{Float64Array, ListArray};
-    use arrow::buffer::OffsetBuffer;
-    use arrow::datatypes::Field;
-    use std::sync::Arc;
-
-    fn lists(values: Vec<f64>, lengths: &[usize]) -> ListArray {
-        let field = Arc::new(Field::new_list_field(DataType::Float64, true));
-        let offsets = OffsetBuffer::from_lengths(lengths.iter().copied());
-        ListArray::new(field, offsets, Arc::new(Float64Array::from(values)), None)
-    }
 
     /// The rows in a precision.
     fn rounded(values: &[f32], dim: usize, precision: Precision) -> Embeddings {
@@ -418,20 +370,6 @@ mod tests {
             features.clone()
         };
         (0..embeddings.len()).flat_map(row).collect()
-    }
-
-    #[test]
-    fn lists_of_doubles_become_single_precision_rows() {
-        let lists = lists(vec![1.0, 2.0, 3.0, 4.0], &[2, 2]);
-        let embeddings = Embeddings::from_arrow(&lists, Precision::F32).unwrap();
-        assert_eq!((embeddings.len(), embeddings.dim()), (2, 2));
-        assert_eq!(embeddings.row(1), Row::F32(&[3.0, 4.0]));
-    }
-
-    #[test]
-    fn ragged_rows_name_both_dimensions() {
-        let error = Embeddings::from_arrow(&lists(vec![1.0, 2.0, 3.0], &[2, 1]), Precision::F16).unwrap_err();
-        assert_eq!(error.to_string(), "the embedding of point 1 has 1 dimensions, others have 2");
     }
 
     #[test]

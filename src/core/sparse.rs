@@ -7,9 +7,6 @@
 
 use std::ops::Range;
 
-use arrow::array::{Array, AsArray, RecordBatch};
-use arrow::compute::cast;
-use arrow::datatypes::{DataType, Float64Type, UInt32Type};
 use rayon::prelude::*;
 
 use crate::core::error::{EdgeProblem, Error, Result};
@@ -51,30 +48,6 @@ pub fn from_edges(n: usize, src: &[u32], dst: &[u32], values: &[f64], monitor: &
     })?;
     let (columns, values) = edges.into_par_iter().unzip();
     Ok(matrix(n, starts, columns, values))
-}
-
-/// Build a matrix of `n` points from the columns `src`, `dst` (row numbers) and `value` of
-/// record batches.
-///
-/// # Errors
-/// If a column is missing, has a NULL or another type, or an edge occurs twice.
-pub fn from_record_batches(n: usize, batches: &[RecordBatch], value: &str) -> Result<Matrix> {
-    let (mut srcs, mut dsts, mut values) = (vec![], vec![], vec![]);
-    for batch in batches {
-        let column = |name: &str, to: &DataType| {
-            let column =
-                batch.column_by_name(name).ok_or_else(|| Error::Input(format!("there is no column {name}")))?;
-            let column = cast(column, to).map_err(|e| Error::Input(format!("column {name}: {e}")))?;
-            if column.null_count() > 0 { Err(Error::Input(format!("column {name} has NULLs"))) } else { Ok(column) }
-        };
-        srcs.extend_from_slice(column("src", &DataType::UInt32)?.as_primitive::<UInt32Type>().values());
-        dsts.extend_from_slice(column("dst", &DataType::UInt32)?.as_primitive::<UInt32Type>().values());
-        values.extend_from_slice(column(value, &DataType::Float64)?.as_primitive::<Float64Type>().values());
-    }
-    if let Some(&out) = srcs.iter().chain(&dsts).find(|&&row| row as usize >= n) {
-        return Err(Error::Input(format!("row number {out} is beyond the {n} points")));
-    }
-    from_edges(n, &srcs, &dsts, &values, &Monitor::new())
 }
 
 /// Wrap rows that are known to be in order.
@@ -156,8 +129,6 @@ pub(crate) fn transpose(source: &Matrix, monitor: &Monitor) -> Result<(Vec<usize
 #[cfg(test)]
 mod tests {
     use super::*;
-    use arrow::array::{Float32Array, Int64Array};
-    use std::sync::Arc;
 
     #[test]
     fn edges_in_any_order_make_the_same_matrix() {
@@ -184,18 +155,5 @@ mod tests {
     fn an_edge_that_occurs_twice_is_named() {
         let error = from_edges(3, &[1, 0, 1], &[2, 2, 2], &[0.0; 3], &Monitor::new()).unwrap_err();
         assert_eq!(error, Error::edge(1, 2, EdgeProblem::Duplicate));
-    }
-
-    #[test]
-    fn record_batches_of_other_number_types_are_taken() {
-        let batch = RecordBatch::try_from_iter([
-            ("src", Arc::new(Int64Array::from(vec![0, 1])) as _),
-            ("dst", Arc::new(Int64Array::from(vec![1, 0])) as _),
-            ("distance", Arc::new(Float32Array::from(vec![0.5, 0.25])) as _),
-        ])
-        .unwrap();
-        let edges = from_record_batches(2, std::slice::from_ref(&batch), "distance").unwrap();
-        assert_eq!(row(&edges, 1), (&[0][..], &[0.25][..]));
-        assert!(from_record_batches(1, &[batch], "distance").is_err());
     }
 }

@@ -1,10 +1,5 @@
 //! The k-NN graph as it is kept.
 
-use std::sync::Arc;
-
-use arrow::array::{Float32Array, Int32Array, RecordBatch, UInt32Array};
-use arrow::datatypes::{DataType, Field, Schema};
-
 /// The mark of a place of a row that no neighbor fills, always at its end.
 pub const ABSENT: u32 = u32::MAX;
 
@@ -68,33 +63,5 @@ impl KnnGraph {
             graph.distances[places][..distances.len()].copy_from_slice(distances);
         }
         graph
-    }
-
-    /// Columns `src`, `dst` (row numbers), `rank` (1..k) and `distance`.
-    pub fn to_record_batch(&self) -> RecordBatch {
-        let (mut src, mut dst, mut rank, mut distance) = (vec![], vec![], vec![], vec![]);
-        for row in 0..self.rows {
-            let (neighbors, distances) = self.row(row);
-            src.extend(std::iter::repeat_n(row as u32, neighbors.len()));
-            dst.extend_from_slice(neighbors);
-            rank.extend(1..=neighbors.len() as i32);
-            distance.extend_from_slice(distances);
-        }
-        let schema = Schema::new(vec![
-            Field::new("src", DataType::UInt32, false),
-            Field::new("dst", DataType::UInt32, false),
-            Field::new("rank", DataType::Int32, false),
-            Field::new("distance", DataType::Float32, false),
-        ]);
-        RecordBatch::try_new(
-            Arc::new(schema),
-            vec![
-                Arc::new(UInt32Array::from(src)),
-                Arc::new(UInt32Array::from(dst)),
-                Arc::new(Int32Array::from(rank)),
-                Arc::new(Float32Array::from(distance)),
-            ],
-        )
-        .expect("four columns of one length")
     }
 }

@@ -77,7 +77,9 @@ fn check(points: &Points, options: &KnnOptions) -> Result<()> {
         return Err(Error::Input("the HNSW index takes features of 8 bits under cosine alone".into()));
     }
     if options.method == Method::Hnsw && cfg!(not(feature = "usearch")) {
-        let range = "a method of this build, which has no usearch".into();
+        let built = Method::ALL.iter().filter(|&&method| method != Method::Hnsw).map(|method| method.name());
+        let built = built.collect::<Vec<_>>().join(", ");
+        let range = format!("one of {built} in a build without the feature usearch");
         return Err(Error::Parameter { name: "method", range, value: Method::Hnsw.name().into() });
     }
     if options.method == Method::NnDescent && points.dim() > descent::LARGEST_DIM {

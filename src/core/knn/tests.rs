@@ -146,10 +146,25 @@ fn k_beyond_the_other_points_gives_all_of_them() {
     assert_eq!((graph.len(), graph.edges()), (1, 0));
 }
 
+/// Those of the methods that this build has.
+fn built(methods: &[Method]) -> impl Iterator<Item = Method> {
+    methods.iter().copied().filter(|&method| method != Method::Hnsw || cfg!(feature = "usearch"))
+}
+
+#[cfg(not(feature = "usearch"))]
+#[test]
+fn a_method_that_is_not_built_is_refused() {
+    let error = graph_of(grid(2, 2), Metric::Cosine, &options(2, Method::Hnsw)).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "method must be one of auto, exact, nn_descent in a build without the feature usearch, got hnsw"
+    );
+}
+
 #[test]
 fn shards_of_queries_together_are_the_graph() {
     let values = grid_values(900, 8);
-    for (method, precision) in [Method::Exact, Method::Hnsw].into_iter().flat_map(|m| Precision::ALL.map(|p| (m, p))) {
+    for (method, precision) in built(&[Method::Exact, Method::Hnsw]).flat_map(|m| Precision::ALL.map(|p| (m, p))) {
         let options = options(10, method);
         let base = Points::new(rounded(&values, 8, precision), Metric::Cosine, &Monitor::new()).unwrap();
         let whole = knn_graph(&base, &options, &Monitor::new()).unwrap();
@@ -177,6 +192,7 @@ fn queries_of_another_precision_are_refused() {
     assert_eq!(error.to_string(), "the queries and the base have different precisions");
 }
 
+#[cfg(feature = "usearch")]
 #[test]
 fn hnsw_finds_most_neighbors_at_every_precision() {
     for (metric, precision, factor) in [
@@ -200,6 +216,7 @@ fn hnsw_finds_most_neighbors_at_every_precision() {
     }
 }
 
+#[cfg(feature = "usearch")]
 #[test]
 fn an_index_of_8_bits_is_for_cosine_alone() {
     for metric in [Metric::Ip, Metric::L2sq] {
@@ -210,6 +227,7 @@ fn an_index_of_8_bits_is_for_cosine_alone() {
     }
 }
 
+#[cfg(feature = "usearch")]
 #[test]
 fn the_index_is_estimated_in_the_precision_of_the_features() {
     let needs = |method, precision| options(10, method).memory(precision, 1000, None, 256);
@@ -344,7 +362,7 @@ fn vectors_too_long_for_single_precision_are_refused() {
 fn a_stopped_run_ends_with_interrupted() {
     let monitor = Monitor::new();
     monitor.stop();
-    for method in [Method::Exact, Method::NnDescent, Method::Hnsw] {
+    for method in built(&[Method::Exact, Method::NnDescent, Method::Hnsw]) {
         let points = Points::new(grid(2000, 4), Metric::Cosine, &Monitor::new()).unwrap();
         let error = knn_graph(&points, &options(5, method), &monitor).unwrap_err();
         assert_eq!(error, Error::Interrupted);
