@@ -48,6 +48,15 @@ impl Precision {
             Self::I8 => "i8",
         }
     }
+
+    /// What it is, in a few words.
+    pub fn meaning(self) -> &'static str {
+        match self {
+            Self::F32 => "single",
+            Self::F16 => "half, in half the memory",
+            Self::I8 => "8 bits, in a quarter of it",
+        }
+    }
 }
 
 /// N x D features. Every value is finite.

@@ -20,12 +20,20 @@ use super::scalar::{CheckAtBind, TextOf};
 use super::sql::{identifier, literal};
 use crate::engine::argument;
 use crate::engine::operators::{CLUSTERS, CLUSTERS_ID, StoredClusters};
-use crate::engine::parameter::{DefaultValue, Parameter};
+use crate::engine::parameter::{DefaultValue, Parameter, Takes, Wrong};
 use crate::engine::plan::Given;
 use crate::engine::relation::{Field, Null, Relation};
 
 /// An id, of any type.
 struct Id;
+
+impl Takes for Id {
+    type Given = ();
+
+    fn read(&self, _: &argument::Argument) -> std::result::Result<(), Wrong> {
+        Ok(())
+    }
+}
 
 const A: Parameter<Id> =
     Parameter { name: "a", default: DefaultValue::Required, takes: Id, description: "id of a point" };

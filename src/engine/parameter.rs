@@ -27,10 +27,10 @@ pub enum DefaultValue {
 pub trait Described: Sync {
     fn name(&self) -> &'static str;
     fn default(&self) -> DefaultValue;
-    fn description(&self) -> &'static str;
+    fn description(&self) -> String;
 }
 
-impl<T: Sync> Described for Parameter<T> {
+impl<T: Takes + Sync> Described for Parameter<T> {
     fn name(&self) -> &'static str {
         self.name
     }
@@ -39,8 +39,11 @@ impl<T: Sync> Described for Parameter<T> {
         self.default
     }
 
-    fn description(&self) -> &'static str {
-        self.description
+    fn description(&self) -> String {
+        match &*self.takes.choices().join(", ") {
+            "" => self.description.into(),
+            choices => format!("{}: {choices}", self.description),
+        }
     }
 }
 
@@ -63,6 +66,11 @@ pub trait Takes {
     /// Likewise.
     fn null(&self) -> Result<Self::Given, Wrong> {
         Err("must not be NULL".into())
+    }
+
+    /// The names that it takes, each with its meaning, where it takes names.
+    fn choices(&self) -> Vec<String> {
+        vec![]
     }
 }
 
@@ -189,8 +197,11 @@ impl Takes for Flag {
     }
 }
 
-/// One of a list of names, each with what it stands for.
-pub struct Choice<T>(pub fn() -> Vec<(&'static str, T)>);
+/// One of a list of names.
+pub struct Choice<T>(pub fn() -> Vec<Chosen<T>>);
+
+/// A name, what it stands for, and its meaning in a few words, or nothing.
+pub type Chosen<T> = (&'static str, T, &'static str);
 
 impl<T> Clone for Choice<T> {
     fn clone(&self) -> Self {
@@ -205,11 +216,19 @@ impl<T> Takes for Choice<T> {
 
     fn read(&self, argument: &Argument) -> Result<T, Wrong> {
         let choices = self.0();
-        let names: Vec<String> = choices.iter().map(|choice| format!("'{}'", choice.0)).collect();
+        let names: Vec<String> = choices.iter().map(|(name, ..)| format!("'{name}'")).collect();
         let what = format!("one of {}", names.join(", "));
         let text = text(argument, &what)?;
-        let choice = choices.into_iter().find(|choice| choice.0.eq_ignore_ascii_case(text));
-        choice.map(|choice| choice.1).ok_or_else(|| must_be(&what, argument))
+        let choice = choices.into_iter().find(|(name, ..)| name.eq_ignore_ascii_case(text));
+        choice.map(|(_, choice, _)| choice).ok_or_else(|| must_be(&what, argument))
+    }
+
+    fn choices(&self) -> Vec<String> {
+        let choice = |(name, _, meaning): Chosen<T>| match meaning {
+            "" => format!("'{name}'"),
+            meaning => format!("'{name}' ({meaning})"),
+        };
+        self.0().into_iter().map(choice).collect()
     }
 }
 
@@ -272,6 +291,10 @@ impl<T: Takes> Takes for OrNull<T> {
 
     fn null(&self) -> Result<Option<T::Given>, Wrong> {
         Ok(None)
+    }
+
+    fn choices(&self) -> Vec<String> {
+        self.0.choices()
     }
 }
 

@@ -1,12 +1,7 @@
-//! What a graph takes, in time as measured and in memory, and by that the choice of the method.
+//! What a graph takes, as measured, and by that the choice of the method.
 
 use super::descent::LARGEST_DIM;
-use super::graph::KnnGraph;
-#[cfg(feature = "usearch")]
-use super::hnsw;
 use super::options::{KnnOptions, Method};
-use super::{descent, exact};
-use crate::core::embeddings::Precision;
 
 /// An approximate method has to be so many times as fast as the exact one to be chosen: a graph that is not
 /// exact is a loss that a user did not ask for, and has to earn its place. A choice, as is the next; what
@@ -62,21 +57,6 @@ pub fn choice(n: usize, dim: usize, k: usize) -> Method {
 }
 
 impl KnnOptions {
-    /// Bytes that the search in `base` rows of `dim` dimensions, for as many `queries` or for all of
-    /// the rows, needs beside the embeddings, at its peak.
-    #[cfg_attr(not(feature = "usearch"), expect(unused_variables, reason = "only an index copies the embeddings"))]
-    pub fn memory(&self, precision: Precision, base: usize, queries: Option<usize>, dim: usize) -> u64 {
-        let k = self.k.min(base);
-        let rows = queries.unwrap_or(base);
-        KnnGraph::memory(rows, k)
-            + match self.resolved(base, queries.is_some(), dim) {
-                #[cfg(feature = "usearch")]
-                Method::Hnsw => hnsw::memory(&self.hnsw, precision, base, dim),
-                Method::NnDescent => descent::memory(base, k, dim),
-                _ => exact::memory(rows, k),
-            }
-    }
-
     /// The method, which is not [`Method::Auto`] any more.
     pub(super) fn resolved(&self, base: usize, queries: bool, dim: usize) -> Method {
         match self.method {

@@ -26,6 +26,7 @@ pub use options::{CONNECTIVITY, EXPANSION_ADD, EXPANSION_SEARCH, HnswOptions, K,
 pub use points::{Metric, Points};
 use search::Search;
 
+use crate::core::embeddings::Precision;
 use crate::core::error::{Error, Result};
 use crate::core::monitor::Monitor;
 
@@ -87,6 +88,23 @@ fn check(points: &Points, options: &KnnOptions) -> Result<()> {
         return Err(Error::Input(format!("NN-descent takes up to {most} dimensions, not {dim}; use the exact method")));
     }
     Ok(())
+}
+
+impl KnnOptions {
+    /// Bytes that the search in `base` rows of `dim` dimensions, for as many `queries` or for all of
+    /// the rows, needs beside the embeddings, at its peak.
+    #[cfg_attr(not(feature = "usearch"), expect(unused_variables, reason = "only an index copies the embeddings"))]
+    pub fn memory(&self, precision: Precision, base: usize, queries: Option<usize>, dim: usize) -> u64 {
+        let k = self.k.min(base);
+        let rows = queries.unwrap_or(base);
+        KnnGraph::memory(rows, k)
+            + match self.resolved(base, queries.is_some(), dim) {
+                #[cfg(feature = "usearch")]
+                Method::Hnsw => hnsw::memory(&self.hnsw, precision, base, dim),
+                Method::NnDescent => descent::memory(base, k, dim),
+                _ => exact::memory(rows, k),
+            }
+    }
 }
 
 /// Run the search by the method that is asked for.

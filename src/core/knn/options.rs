@@ -45,6 +45,16 @@ impl Method {
             Self::Hnsw => "hnsw",
         }
     }
+
+    /// What it is, in a few words.
+    pub fn meaning(self) -> &'static str {
+        match self {
+            Self::Auto => "exact, but nn_descent where it is expected to be five times as fast",
+            Self::Exact => "all pairs",
+            Self::NnDescent => "approximate",
+            Self::Hnsw => "approximate, with a usearch index",
+        }
+    }
 }
 
 /// What graph to build.

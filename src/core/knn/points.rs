@@ -31,6 +31,15 @@ impl Metric {
             Self::L2sq => "l2sq",
         }
     }
+
+    /// What it is, in a few words.
+    pub fn meaning(self) -> &'static str {
+        match self {
+            Self::Cosine => "1 - cos",
+            Self::Ip => "1 - inner product",
+            Self::L2sq => "squared Euclidean",
+        }
+    }
 }
 
 /// N points, with what a distance needs of each.

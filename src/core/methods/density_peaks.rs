@@ -28,6 +28,14 @@ impl DensityKernel {
             Self::Gaussian => "gaussian",
         }
     }
+
+    /// What it is, in a few words.
+    pub fn meaning(self) -> &'static str {
+        match self {
+            Self::Gaussian => "exp(-(distance / cutoff)^2)",
+            Self::Count => "one each, within the cutoff",
+        }
+    }
 }
 
 /// See [`GraphMethod::DensityPeaks`](super::GraphMethod::DensityPeaks).

@@ -36,7 +36,7 @@ pub fn kmeans(mut points: Embeddings, options: &Kmeans, monitor: &Monitor) -> Re
     match options.metric {
         Metric::Cosine => points.normalize(monitor)?,
         Metric::L2sq => {}
-        Metric::Ip => return Err(Error::Input("k-means takes the metrics cosine and l2sq".into())),
+        _ => return Err(Error::Input("k-means takes the metrics cosine and l2sq".into())),
     }
     if points.is_empty() {
         return Ok(vec![]);

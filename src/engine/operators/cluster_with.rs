@@ -28,8 +28,8 @@ pub static FUNCTION: Function = Function {
 const METHOD: Parameter<Choice<Known>> = Parameter {
     name: "method",
     default: DefaultValue::Required,
-    takes: Choice(|| METHODS.map(|known| (known.name, known)).into()),
-    description: "'connected_components', 'single_linkage', 'average_linkage', 'dbscan', 'rank_order' (approximate rank-order clustering), 'density_peaks' (as published, without diffusion) or 'map_equation' (communities)",
+    takes: Choice(|| METHODS.map(|known| (known.name, known, known.meaning)).into()),
+    description: "the other method",
 };
 const THRESHOLD: Parameter<OrNull<Number>> = Parameter {
     name: "threshold",
@@ -64,8 +64,8 @@ const CUTOFF: Parameter<OrNull<Number>> = Parameter {
 const DENSITY_KERNEL: Parameter<OrNull<Choice<DensityKernel>>> = Parameter {
     name: "kernel",
     default: DefaultValue::Null,
-    takes: OrNull(Choice(|| DensityKernel::ALL.map(|kernel| (kernel.name(), kernel)).into())),
-    description: "of density_peaks: 'gaussian' (exp(-(distance / cutoff)^2)) or 'count' (NULL: 'gaussian')",
+    takes: OrNull(Choice(|| DensityKernel::ALL.map(|kernel| (kernel.name(), kernel, kernel.meaning())).into())),
+    description: "of density_peaks, how neighbors count toward a density (NULL: 'gaussian')",
 };
 const MAP_SIGMA: Parameter<OrNull<Number>> = Parameter {
     name: "sigma",
@@ -78,6 +78,7 @@ const MAP_SIGMA: Parameter<OrNull<Number>> = Parameter {
 #[derive(Clone, Copy)]
 struct Known {
     name: &'static str,
+    meaning: &'static str,
     parameters: &'static [&'static dyn Described],
     of: fn(&Arguments<'_, '_>) -> Checked<GraphMethod>,
 }
@@ -85,21 +86,25 @@ struct Known {
 const METHODS: [Known; 7] = [
     Known {
         name: "connected_components",
+        meaning: "of the edges up to threshold",
         parameters: &[&THRESHOLD],
         of: |given| Ok(GraphMethod::ConnectedComponents { threshold: given.needed(&THRESHOLD)? }),
     },
     Known {
         name: "single_linkage",
+        meaning: "by the least distance of two clusters",
         parameters: &[&THRESHOLD, &CLUSTERS],
         of: |given| given.stop().map(GraphMethod::SingleLinkage),
     },
     Known {
         name: "average_linkage",
+        meaning: "by the mean distance of two clusters",
         parameters: &[&THRESHOLD, &CLUSTERS],
         of: |given| given.stop().map(GraphMethod::AverageLinkage),
     },
     Known {
         name: "dbscan",
+        meaning: "by the neighbors within epsilon",
         parameters: &[&EPSILON, &MIN_POINTS],
         of: |given| {
             let min_points = given.call.get(&MIN_POINTS)?.unwrap_or(methods::MIN_POINTS);
@@ -108,11 +113,13 @@ const METHODS: [Known; 7] = [
     },
     Known {
         name: "rank_order",
+        meaning: "approximate rank-order clustering",
         parameters: &[&THRESHOLD],
         of: |given| Ok(GraphMethod::RankOrder { threshold: given.needed(&THRESHOLD)? }),
     },
     Known {
         name: "density_peaks",
+        meaning: "as published, without diffusion",
         parameters: &[&THRESHOLD, &CUTOFF, &DENSITY_KERNEL],
         of: |given| {
             Ok(GraphMethod::DensityPeaks {
@@ -124,6 +131,7 @@ const METHODS: [Known; 7] = [
     },
     Known {
         name: "map_equation",
+        meaning: "communities",
         parameters: &[&THRESHOLD, &MAP_SIGMA],
         of: |given| {
             let threshold = given.needed(&THRESHOLD)?;
@@ -159,7 +167,7 @@ impl Arguments<'_, '_> {
 }
 
 fn method(call: &Call<'_>) -> Checked<GraphMethod> {
-    let Known { name, parameters, of } = call.get(&METHOD)?;
+    let Known { name, parameters, of, .. } = call.get(&METHOD)?;
     let names: Vec<&str> = parameters.iter().map(|parameter| parameter.name()).collect();
     for parameter in &FUNCTION.parameters[2..] {
         if !names.contains(&parameter.name()) && call.is_given(*parameter) {

@@ -40,8 +40,14 @@ const CLUSTERS: Parameter<Count> = Parameter {
 const METRIC: Parameter<Choice<Metric>> = Parameter {
     name: "metric",
     default: DefaultValue::Text("cosine"),
-    takes: Choice(|| [Metric::Cosine, Metric::L2sq].map(|metric| (metric.name(), metric)).into()),
-    description: "'cosine' (of the embeddings scaled to length 1) or 'l2sq' (of the embeddings as they are)",
+    takes: Choice(|| {
+        let of = |metric: Metric, meaning| (metric.name(), metric, meaning);
+        vec![
+            of(Metric::Cosine, "of the embeddings scaled to length 1"),
+            of(Metric::L2sq, "of the embeddings as they are"),
+        ]
+    }),
+    description: "distance to a center",
 };
 const MAX_ITERATIONS: Parameter<Count> = Parameter {
     name: "max_iterations",

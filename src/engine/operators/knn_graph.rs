@@ -54,14 +54,14 @@ pub const K: Parameter<Count> = Parameter {
 pub const METRIC: Parameter<Choice<Metric>> = Parameter {
     name: "metric",
     default: DefaultValue::Text("cosine"),
-    takes: Choice(|| Metric::ALL.map(|metric| (metric.name(), metric)).into()),
-    description: "'cosine' (1 - cos), 'ip' (1 - inner product) or 'l2sq' (squared Euclidean)",
+    takes: Choice(|| Metric::ALL.map(|metric| (metric.name(), metric, metric.meaning())).into()),
+    description: "distance of two embeddings",
 };
 pub const METHOD: Parameter<Choice<Method>> = Parameter {
     name: "method",
     default: DefaultValue::Text("auto"),
-    takes: Choice(|| Method::ALL.map(|method| (method.name(), method)).into()),
-    description: "'exact', 'nn_descent' (approximate), 'hnsw' (approximate, with a usearch index) or 'auto': exact, but nn_descent where it is expected to be five times as fast, see knn_methods",
+    takes: Choice(|| Method::ALL.map(|method| (method.name(), method, method.meaning())).into()),
+    description: "how neighbors are found, see knn_methods",
 };
 pub const ID: Parameter<ColumnName> = Parameter {
     name: "id",
@@ -102,8 +102,8 @@ pub const EXPANSION_SEARCH: Parameter<Count> = Parameter {
 pub const PRECISION: Parameter<Choice<Precision>> = Parameter {
     name: "precision",
     default: DefaultValue::Text("f32"),
-    takes: Choice(|| Precision::ALL.map(|precision| (precision.name(), precision)).into()),
-    description: "how the embeddings are kept: 'f32', 'f16' (half the memory) or 'i8' (a quarter), rounded; 'i8' with hnsw only for cosine",
+    takes: Choice(|| Precision::ALL.map(|precision| (precision.name(), precision, precision.meaning())).into()),
+    description: "how the embeddings are kept, rounded; 'i8' with hnsw only for cosine",
 };
 
 /// What graph to build of which embeddings.

@@ -77,8 +77,8 @@ const K: Parameter<Count> = Parameter {
 const ENCODER: Parameter<Choice<Encoder>> = Parameter {
     name: "encoder",
     default: DefaultValue::Text(train::ENCODER.name()),
-    takes: Choice(|| Encoder::ALL.map(|encoder| (encoder.name(), encoder)).into()),
-    description: "what is made of the vectors: 'transformer' (the paper's layer), 'aggregate' (the mean of the neighbors beside the anchor), 'gcn' (one graph convolution) or 'none', which leaves the context alone",
+    takes: Choice(|| Encoder::ALL.map(|encoder| (encoder.name(), encoder, encoder.meaning())).into()),
+    description: "what is made of the vectors",
 };
 const CONTEXT: Parameter<Flag> = Parameter {
     name: "context",

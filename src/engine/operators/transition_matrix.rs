@@ -53,8 +53,14 @@ const GRAPH: Parameter<StageOrRelation> = Parameter {
 pub const KERNEL: Parameter<Choice<KernelName>> = Parameter {
     name: "kernel",
     default: DefaultValue::Text("auto"),
-    takes: Choice(|| vec![("auto", KernelName::Auto), ("linear", KernelName::Linear), ("exp", KernelName::Exp)]),
-    description: "'linear' (1 - distance, or the similarity as given), 'exp' (exp(-distance / sigma)) or 'auto': linear for a given similarity or a model, else exp",
+    takes: Choice(|| {
+        vec![
+            ("auto", KernelName::Auto, "linear for a given similarity or a model, else exp"),
+            ("linear", KernelName::Linear, "1 - distance, or the similarity as given"),
+            ("exp", KernelName::Exp, "exp(-distance / sigma)"),
+        ]
+    }),
+    description: "similarity of two neighbors",
 };
 pub const SIGMA: Parameter<OrAuto> = Parameter {
     name: "sigma",

@@ -26,4 +26,14 @@ impl Encoder {
             Self::None => "none",
         }
     }
+
+    /// What it is, in a few words.
+    pub fn meaning(self) -> &'static str {
+        match self {
+            Self::Transformer => "the paper's layer",
+            Self::Aggregate => "the mean of the neighbors beside the anchor",
+            Self::Gcn => "one graph convolution",
+            Self::None => "nothing, which leaves the context alone",
+        }
+    }
 }
