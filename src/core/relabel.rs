@@ -43,7 +43,7 @@ pub fn relabel(cluster: &[u32], previous: &[Option<i64>], greatest: Option<i64>)
         .map(|id| {
             id.map_or_else(
                 || {
-                    last = last.checked_add(1).ok_or_else(|| Error::NoClusterIdLeft { greatest: last })?;
+                    last = last.checked_add(1).ok_or(Error::NoClusterIdLeft { greatest: last })?;
                     Ok(last)
                 },
                 Ok,
