@@ -1,42 +1,64 @@
 //! The kernel from the graph alone, without labels.
 //!
 //! A neighbor is evidence as far as no stranger would lie so near. With E(d) the expected number of
-//! strangers within a distance d of a point, the similarity is `exp(-E(d) / level)`: 1 where a
-//! stranger is out of the question, 0 where one is to be expected. The tail of a distribution is
-//! exponential in its simplest form (Gumbel's domain of attraction; Pickands 1975), so E grows as
-//! `exp(d / scale)`, and the similarity is the survival function of a Gumbel distribution of minima.
+//! strangers within a distance d of a point, the similarity is `exp(-E(d) / level)`: 1 at distance 0, 0 where
+//! strangers are to be expected. The tail of a distribution is exponential in its simplest form (Gumbel's
+//! domain of attraction; Pickands 1975), so E grows as `exp(d / scale) - 1`, and the similarity is the survival
+//! function of Gompertz (1825).
 //!
 //! E is read off the distances between clusters, as a cumulative hazard (Nelson 1972, Aalen 1978): a
-//! row says nothing beyond its last neighbor, it is censored there. The clusters are those that the
-//! kernel gives, so both are computed in turn until the kernel stays, from a graph without weights on.
-//! A match that was missed counts as a stranger, so these clusters are coarser than the result's.
+//! row says nothing beyond its last neighbor, it is censored there. What is between the clusters must be
+//! strangers, so these are coarse: first communities of the bare graph, without weights; then the coarsest
+//! clusters of the [`cluster_tree`](crate::core::cluster_tree) along P, once by a kernel of a fixed level, and
+//! once by one whose level fits the graph.
+//!
+//! The level is E where, of all neighbors at that distance, a given part is no strangers: of points that lie close
+//! together and far from others, strangers count early; where matches and strangers lie at the same distances, a
+//! stranger now and then has to be borne. The part of the strangers is their E over that of all neighbors, made
+//! monotone (Barlow et al. 1972).
 
 use rayon::prelude::*;
 
-use crate::core::dpc::dpc;
+use crate::core::cluster_tree::ClusterTree;
+use crate::core::constraints::Constraints;
 use crate::core::error::Result;
 use crate::core::knn::KnnGraph;
+use crate::core::links::Links;
+use crate::core::methods::communities;
 use crate::core::monitor::Monitor;
-use crate::core::ndde::{NddeOptions, ndde};
 use crate::core::similarity::Kernel;
-use crate::core::sparse::{Matrix, row};
-use crate::core::tpdi::tpdi_upward;
+use crate::core::sparse::{Matrix, from_edges, row};
 use crate::core::transition;
 
-/// Strangers that a point has on average within the location of the kernel. This level, the next and the
-/// range of the fit were chosen together on labelled and generated points, see docs/results.md: a higher
-/// level makes the kernel wider, which finds more matches and takes in more strangers.
-const LEVEL: f64 = 0.015;
-/// The same for the coarser clusters between which strangers are counted, and their tau.
-const COARSE_LEVEL: f64 = 0.05;
-const COARSE_TAU: f64 = 0.95;
-/// The tail is fitted where there are so many strangers, and a tenth of it; or a quarter of the
-/// neighbors, where that is fewer.
+/// The tail is fitted where there are so many strangers and [`NEAR`] of it; or a quarter of the neighbors,
+/// where that is fewer; and half of it again, while the graph has not as many. The constants of this file were
+/// chosen together on labelled and generated points, see "Nothing set" in docs/results.md.
 const STRANGERS: f64 = 10.0;
-/// The kernel stays if its location moves by less than this part of its scale.
-const TOLERANCE: f64 = 0.02;
-/// A guard: without end, two kernels could follow each other.
-const MAX_ROUNDS: usize = 10;
+const FEWEST_STRANGERS: f64 = 0.3;
+const NEAR: f64 = 0.25;
+/// Neighbors that make the communities: at most, and times the square root of the points, because a few points
+/// with many neighbors each are one community.
+const COMMUNITY_NEIGHBORS: usize = 20;
+const COMMUNITY_GROWTH: f64 = 0.35;
+const FEWEST_COMMUNITY_NEIGHBORS: usize = 3;
+/// The level of the first kernel.
+const FIRST_LEVEL: f64 = 0.05;
+/// The part of the neighbors that are no strangers, at the level.
+const MATCHES: f64 = 0.85;
+/// The level, however many strangers.
+const LEVELS: std::ops::RangeInclusive<f64> = 0.003..=1.0;
+/// In so many bins of equal numbers of edges is the part of the strangers looked at.
+const BINS: usize = 200;
+
+/// What a graph calls for.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Calibration {
+    /// A kernel of the distance.
+    Kernel(Kernel),
+    /// No strangers are seen: neighbors of one community are as similar as a point is to itself, and of two not at
+    /// all.
+    Communities(Vec<u32>),
+}
 
 /// The tail of the strangers' distances.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -48,101 +70,168 @@ struct Tail {
 }
 
 impl Tail {
-    /// Where E is `level`.
-    fn location(&self, level: f64) -> f64 {
-        self.distance + self.scale * (level / self.strangers).ln()
+    /// E: the strangers within a distance.
+    fn strangers(&self, distance: f64) -> f64 {
+        // A distance far beyond the tail must not make infinities that are subtracted.
+        let beyond = |distance: f64| ((distance - self.distance) / self.scale).min(600.0).exp();
+        self.strangers * (beyond(distance) - beyond(0.0))
     }
 
     fn kernel(&self, level: f64) -> Kernel {
-        Kernel::Gumbel { location: self.location(level), scale: self.scale }
+        let location = self.distance + self.scale * (level / self.strangers).ln();
+        Kernel::Gompertz { location, scale: self.scale }
     }
 }
 
-/// The kernel that a k-NN graph calls for. The graph must reach beyond the clusters: where its edges
-/// tell no strangers from matches, the kernel is that of [`SIGMA`](crate::core::similarity::SIGMA).
+/// The kernel that a k-NN graph calls for, and P by it.
 ///
 /// # Errors
 /// If a distance is negative (`ip` of vectors longer than 1), or the run is stopped.
-pub fn kernel_of_graph(graph: &KnnGraph, monitor: &Monitor) -> Result<Kernel> {
-    let transition = |kernel| transition::from_graph(graph, kernel, monitor);
-    calibrate(graph.len(), |i| graph.row(i), transition, monitor)
+pub fn of_graph(graph: &KnnGraph, monitor: &Monitor) -> Result<(Calibration, Matrix)> {
+    let by = |kernel| transition::from_graph(graph, kernel, monitor);
+    calibrate(graph.len(), |i| graph.row(i), by, monitor)
 }
 
 /// Likewise of edges with a distance each.
 ///
 /// # Errors
 /// If a distance is negative or not finite, or the run is stopped.
-pub fn kernel_of_distances(distances: &Matrix, monitor: &Monitor) -> Result<Kernel> {
-    let transition = |kernel| transition::from_distances(distances, kernel, monitor);
-    calibrate(distances.rows(), |i| row(distances, i), transition, monitor)
+pub fn of_distances(distances: &Matrix, monitor: &Monitor) -> Result<(Calibration, Matrix)> {
+    let by = |kernel| transition::from_distances(distances, kernel, monitor);
+    calibrate(distances.rows(), |i| row(distances, i), by, monitor)
 }
 
-/// The kernel that a graph of `n` points calls for: `row` gives the neighbors of a point with their
+/// The kernel that a graph of `n` points calls for, and P by it: `row` gives the neighbors of a point with their
 /// distances, in any order, and `transition` the P of a kernel.
-fn calibrate<'a, V: Copy + Into<f64> + 'a>(
+fn calibrate<'a, V: Copy + Into<f64> + Sync + 'a>(
     n: usize,
     row: impl Fn(usize) -> (&'a [u32], &'a [V]) + Sync,
     transition: impl Fn(Kernel) -> Result<Matrix>,
     monitor: &Monitor,
-) -> Result<Kernel> {
-    let edges: usize = (0..n).map(|i| row(i).0.len()).sum();
-    let strangers = STRANGERS.min(edges as f64 / n.max(1) as f64 / 4.0);
-    // At an infinite sigma every neighbor is as similar as the point itself.
-    let mut kernel = Kernel::Exp { sigma: f64::INFINITY };
-    let mut last: Option<Tail> = None;
-    for _ in 0..MAX_ROUNDS {
-        let transition = transition(kernel)?;
-        let density = ndde(&transition, &NddeOptions::default(), monitor)?;
-        let distances = tpdi_upward(&transition, &density, monitor)?;
-        drop(transition);
-        let cluster = dpc(density, &distances, COARSE_TAU, monitor)?.cluster;
-        drop(distances);
-        let found = tail(n, &row, &cluster, strangers).filter(|tail| tail.location(LEVEL) > 0.0);
-        let Some(tail) = found else { return Ok(Kernel::default()) };
-        let moved = last.map(|last| (tail.location(COARSE_LEVEL) - last.location(COARSE_LEVEL)).abs());
-        last = Some(tail);
-        if moved.is_some_and(|moved| moved < TOLERANCE * tail.scale) {
-            break;
-        }
-        kernel = tail.kernel(COARSE_LEVEL);
+) -> Result<(Calibration, Matrix)> {
+    // Also checks the distances.
+    let flat = transition(Kernel::Exp { sigma: f64::INFINITY })?;
+    let first = communities(&nearest(n, &row, monitor)?, monitor)?;
+    let all = hazard(n, &row, |_, _| true);
+    let strangers = STRANGERS.min(all.len() as f64 / n.max(1) as f64 / 4.0);
+    let tail_of = |cluster: &[u32]| {
+        let between = hazard(n, &row, |i, j| cluster[i] != cluster[j]);
+        let halved = std::iter::successors(Some(strangers), |strangers| Some(strangers / 2.0));
+        halved.take_while(|&strangers| strangers > FEWEST_STRANGERS).find_map(|strangers| tail(&between, strangers))
+    };
+    let Some(mut found) = tail_of(&first) else {
+        let alike = transition::within(&flat, &first, monitor)?;
+        return Ok((Calibration::Communities(first), alike));
+    };
+    drop(flat);
+    let mut level = FIRST_LEVEL;
+    for _ in 0..2 {
+        let links = Links::new(&transition(found.kernel(level))?, monitor)?;
+        let coarse = ClusterTree::new(&links, &Constraints::default(), monitor)?.coarsest();
+        let Some(tail) = tail_of(&coarse) else { break };
+        found = tail;
+        level = level_of(&found, &all);
     }
-    Ok(last.map_or_else(Kernel::default, |tail| tail.kernel(LEVEL)))
+    let kernel = found.kernel(level);
+    Ok((Calibration::Kernel(kernel), transition(kernel)?))
 }
 
-/// The tail of the distances between clusters; `None` where they do not reach so many strangers.
-fn tail<'a, V: Copy + Into<f64> + 'a>(
+/// The nearest neighbors of each point, from which communities are made.
+fn nearest<'a, V: Copy + Into<f64> + 'a>(
     n: usize,
     row: &(impl Fn(usize) -> (&'a [u32], &'a [V]) + Sync),
-    cluster: &[u32],
-    strangers: f64,
-) -> Option<Tail> {
-    let mut between: Vec<f64> = (0..n)
+    monitor: &Monitor,
+) -> Result<Matrix> {
+    let growing = ((n as f64).sqrt() * COMMUNITY_GROWTH).ceil() as usize;
+    let count = growing.clamp(FEWEST_COMMUNITY_NEIGHBORS, COMMUNITY_NEIGHBORS);
+    let of_row = |i: usize| {
+        let (neighbors, distances) = row(i);
+        let mut near: Vec<(f64, u32)> = distances.iter().map(|&d| d.into()).zip(neighbors.iter().copied()).collect();
+        near.retain(|&(_, j)| j as usize != i);
+        near.sort_unstable_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
+        near.truncate(count);
+        near.into_iter().map(move |(_, j)| (i as u32, j)).collect::<Vec<_>>()
+    };
+    let (src, dst): (Vec<u32>, Vec<u32>) = (0..n).into_par_iter().flat_map_iter(of_row).unzip();
+    from_edges(n, &src, &dst, &vec![0.0; src.len()], monitor)
+}
+
+/// The cumulative hazard of the wanted edges: their distances in rising order, each with the expected number of such
+/// neighbors up to it.
+fn hazard<'a, V: Copy + Into<f64> + 'a>(
+    n: usize,
+    row: &(impl Fn(usize) -> (&'a [u32], &'a [V]) + Sync),
+    wanted: impl Fn(usize, usize) -> bool + Sync,
+) -> Vec<(f64, f64)> {
+    let wanted = &wanted;
+    let mut edges: Vec<(f64, f64)> = (0..n)
         .into_par_iter()
         .flat_map_iter(|i| {
             let (neighbors, distances) = row(i);
-            let others = neighbors.iter().zip(distances).filter(move |(j, _)| cluster[**j as usize] != cluster[i]);
-            others.map(|(_, &distance)| distance.into())
+            let edges = neighbors.iter().zip(distances).filter(move |edge| wanted(i, *edge.0 as usize));
+            edges.map(|(_, &distance)| (distance.into(), 0.0))
         })
         .collect();
     let farthest = |i| row(i).1.iter().map(|&distance| distance.into()).fold(f64::NEG_INFINITY, f64::max);
     let mut ends: Vec<f64> = (0..n).into_par_iter().map(farthest).collect();
-    between.par_sort_unstable_by(f64::total_cmp);
+    edges.par_sort_unstable_by(|a, b| a.0.total_cmp(&b.0));
     ends.par_sort_unstable_by(f64::total_cmp);
-    let (mut hazard, mut gone, mut near) = (0.0, 0, None);
-    for distance in between {
-        while ends[gone] < distance {
+    let (mut hazard, mut gone) = (0.0, 0);
+    for (distance, so_far) in &mut edges {
+        while ends[gone] < *distance {
             gone += 1;
         }
         hazard += 1.0 / (n - gone) as f64;
-        if near.is_none() && hazard >= strangers / 10.0 {
-            near = Some(distance);
-        }
-        if let Some(near) = near.filter(|_| hazard >= strangers) {
-            let scale = (distance - near) / std::f64::consts::LN_10;
-            return (scale > 0.0).then_some(Tail { distance, strangers, scale });
+        *so_far = hazard;
+    }
+    edges
+}
+
+/// The tail of a hazard; `None` where it does not reach so many strangers.
+fn tail(hazard: &[(f64, f64)], strangers: f64) -> Option<Tail> {
+    let reached = |strangers| hazard.get(hazard.partition_point(|step| step.1 < strangers)).map(|step| step.0);
+    let (near, distance) = (reached(strangers * NEAR)?, reached(strangers)?);
+    let scale = (distance - near) / -NEAR.ln();
+    (scale > 0.0).then_some(Tail { distance, strangers, scale })
+}
+
+/// E where [`MATCHES`] of the neighbors are no strangers.
+fn level_of(tail: &Tail, all: &[(f64, f64)]) -> f64 {
+    /// Neighbors of a range of distances, and strangers among them.
+    struct Bin {
+        end: f64,
+        strangers: f64,
+        neighbors: f64,
+    }
+    let (mut before, mut hazard) = (0.0, 0.0);
+    let mut bins: Vec<Bin> = Vec::new();
+    let size = (all.len() / BINS).max(1);
+    for &(end, so_far) in all.iter().skip(size - 1).step_by(size) {
+        let strangers = tail.strangers(end) - tail.strangers(before);
+        bins.push(Bin { end, strangers, neighbors: so_far - hazard });
+        (before, hazard) = (end, so_far);
+        // Pool where the part of the strangers falls with the distance.
+        while let [.., a, b] = &bins[..]
+            && a.strangers * b.neighbors >= b.strangers * a.neighbors
+        {
+            let pooled = Bin { end, strangers: a.strangers + b.strangers, neighbors: a.neighbors + b.neighbors };
+            bins.truncate(bins.len() - 2);
+            bins.push(pooled);
         }
     }
-    None
+    // The part is that of the middle of each bin, and in between on a line.
+    let (mut start, mut last) = (0.0, None);
+    let mut distance = 0.0;
+    for bin in &bins {
+        let (middle, matches) = (f64::midpoint(start, bin.end), 1.0 - bin.strangers / bin.neighbors);
+        if matches <= MATCHES {
+            distance = last.map_or(0.0, |(at, more)| at + (middle - at) * (more - MATCHES) / (more - matches));
+            break;
+        }
+        distance = middle;
+        (start, last) = (bin.end, Some((middle, matches)));
+    }
+    tail.strangers(distance).clamp(*LEVELS.start(), *LEVELS.end())
 }
 
 #[cfg(test)]

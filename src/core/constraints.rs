@@ -35,7 +35,7 @@ impl Constraints {
     }
 
     /// The trees to begin with.
-    fn trees(&self, n: usize) -> Result<ConstrainedTrees> {
+    pub(crate) fn trees(&self, n: usize) -> Result<ConstrainedTrees> {
         let mut trees = ConstrainedTrees { sets: UnionFind::new(n), apart: vec![Vec::new(); n] };
         for &(a, b) in &self.must_link {
             trees.sets.unite(a, b);
@@ -53,7 +53,7 @@ impl Constraints {
 }
 
 /// Trees that grow together, and what keeps them apart.
-struct ConstrainedTrees {
+pub(crate) struct ConstrainedTrees {
     sets: UnionFind,
     /// Of a root: the points that must stay out of its tree.
     apart: Vec<Vec<u32>>,
@@ -61,7 +61,7 @@ struct ConstrainedTrees {
 
 impl ConstrainedTrees {
     /// Make the trees of two points one, unless that would break a constraint.
-    fn join(&mut self, a: u32, b: u32) -> bool {
+    pub(crate) fn join(&mut self, a: u32, b: u32) -> bool {
         let (a, b) = (self.sets.root(a), self.sets.root(b));
         if a == b {
             return true;

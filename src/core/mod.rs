@@ -1,7 +1,9 @@
 //! Kernels and stages of the pipeline, on slices, Arrow arrays and sparse matrices. Knows no SQL.
 
+pub(crate) mod agglomeration;
 pub mod assign;
 pub mod calibration;
+pub mod cluster_tree;
 pub(crate) mod codelength;
 pub mod constraints;
 pub mod dpc;
@@ -9,9 +11,11 @@ pub mod embeddings;
 pub mod error;
 pub(crate) mod kernels;
 pub mod knn;
+pub mod links;
 pub mod methods;
 pub mod monitor;
 pub mod ndde;
+pub(crate) mod partition;
 pub mod partitions;
 pub mod pipeline;
 pub(crate) mod random;

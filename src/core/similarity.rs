@@ -17,10 +17,11 @@ pub enum Kernel {
         /// Scale of the distance, above 0.
         sigma: f64,
     },
-    /// `exp(-exp((distance - location) / scale))`: that no stranger lies so near, where their number
-    /// grows exponentially with the distance; see [`calibration`](crate::core::calibration).
-    Gumbel {
-        /// Where the similarity is 1/e.
+    /// `exp(exp(-location / scale) - exp((distance - location) / scale))`: that no stranger lies so near, where
+    /// their number grows exponentially with the distance (the survival function of Gompertz); see
+    /// [`calibration`](crate::core::calibration).
+    Gompertz {
+        /// Where as many strangers are expected as make the similarity 1/e.
         location: f64,
         /// How far it takes the number of strangers to grow e-fold, above 0.
         scale: f64,
@@ -50,7 +51,10 @@ impl Kernel {
         match self {
             Self::Linear => (1.0 - distance).max(0.0),
             Self::Exp { sigma } => (-distance / sigma).exp(),
-            Self::Gumbel { location, scale } => (-((distance - location) / scale).exp()).exp(),
+            Self::Gompertz { location, scale } => {
+                let strangers = |distance: f64| ((distance - location) / scale).exp();
+                (strangers(0.0) - strangers(distance)).exp()
+            }
         }
     }
 }

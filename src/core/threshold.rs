@@ -1,18 +1,13 @@
-//! The threshold tau from the distances alone, without labels.
-//!
-//! A random walker is at every point as often, and leaves it for a neighbor, or stays, by how much they
-//! have in common. The clusters of each tau describe its steps in some number of bits, by the
-//! map equation, see `codelength`. The tau of the fewest bits is
-//! taken. Trees only unite as tau grows, so one pass over the joins, nearest first, gives them all.
+//! The threshold tau from the distances alone, without labels: the one whose clusters describe a random walk
+//! in the fewest bits, see [`partition`](crate::core::partition).
 
 use rayon::prelude::*;
 
-use crate::core::codelength::{LEAST_GAIN, of_community, plogp};
 use crate::core::dpc::{TAU, above, candidates};
 use crate::core::error::Result;
 use crate::core::monitor::Monitor;
-use crate::core::sparse::{Matrix, ROWS, row};
-use crate::core::union_find::UnionFind;
+use crate::core::partition::fewest_bits;
+use crate::core::sparse::{Matrix, row};
 
 /// The tau, from 0 to 1, whose clusters describe a random walk over the distances in the fewest bits;
 /// halfway between the last distance below it and the next. Of the distances those of [`tpdi_upward`]
@@ -29,45 +24,18 @@ pub fn auto_tau(density: &[f64], distances: &Matrix, monitor: &Monitor) -> Resul
         .filter(|join| join.0 < 1.0)
         .collect();
     joins.par_sort_unstable_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
-    let forest = Forest::new(n, &joins);
-
     let upward = |i: usize| {
         let (neighbors, distances) = row(distances, i);
         let edges = neighbors.iter().zip(distances).filter(move |edge| above(density, *edge.0 as usize, i));
         edges.map(|(&j, &distance)| (j, weight(distance)))
     };
-    // That of staying.
-    let mut sums = vec![1.0; n];
-    for i in 0..n {
-        if i.is_multiple_of(ROWS) {
-            monitor.check()?;
-        }
-        for (j, weight) in upward(i) {
-            sums[i] += weight;
-            sums[j as usize] += weight;
-        }
-    }
-    let (mut visits, mut between) = (vec![0.0; n], vec![0.0; joins.len()]);
-    for i in 0..n {
-        if i.is_multiple_of(ROWS) {
-            monitor.check()?;
-        }
-        for (j, weight) in upward(i) {
-            let flow = weight / sums[i] + weight / sums[j as usize];
-            visits[i] += flow;
-            visits[j as usize] += flow;
-            if let Some(join) = forest.united(i as u32, j) {
-                between[join] += flow;
-            }
-        }
-    }
-    let total: f64 = visits.iter().sum();
-    if total == 0.0 {
+    let at = |number: usize| joins.get(number).map_or(1.0, |join| join.0);
+    Ok(match fewest_bits(n, &joins, 0, upward, monitor)? {
         // Nothing can be joined.
-        return Ok(TAU);
-    }
-    visits.iter_mut().chain(&mut between).for_each(|flow| *flow /= total);
-    Ok(fewest_bits(&forest, &joins, visits, &between))
+        None => TAU,
+        Some(0) => at(0) / 2.0,
+        Some(number) => f64::midpoint(at(number - 1), at(number)),
+    })
 }
 
 /// How much two points have in common: the overlap of their rows of P, sharpened: the
@@ -77,72 +45,10 @@ fn weight(distance: f64) -> f64 {
     (1.0 - distance).max(0.0).powi(4)
 }
 
-/// Trees that were united one after the other, the smaller below the larger, so that none is deep.
-struct Forest {
-    sets: UnionFind,
-    /// The join that put a node below the next one toward the root.
-    join: Vec<usize>,
-    /// The roots that each join united, the one below first.
-    roots: Vec<(u32, u32)>,
-}
-
-impl Forest {
-    fn new(n: usize, joins: &[(f64, u32, u32)]) -> Self {
-        let (mut sets, mut join) = (UnionFind::new(n), vec![usize::MAX; n]);
-        let mut roots = Vec::with_capacity(joins.len());
-        for (number, &(_, child, parent)) in joins.iter().enumerate() {
-            // The trees are read below, so that their ways must not be halved.
-            let (small, large) = sets.unite_roots(sets.root_of(child), sets.root_of(parent));
-            join[small as usize] = number;
-            roots.push((small, large));
-        }
-        Self { sets, join, roots }
-    }
-
-    /// The join that brought two nodes into one tree. Joins get later toward the root.
-    fn united(&self, mut a: u32, mut b: u32) -> Option<usize> {
-        let mut last = None;
-        while a != b {
-            if self.join[a as usize] > self.join[b as usize] {
-                std::mem::swap(&mut a, &mut b);
-            }
-            let join = self.join[a as usize];
-            if join == usize::MAX {
-                return None;
-            }
-            last = Some(join);
-            a = self.sets.up(a);
-        }
-        last
-    }
-}
-
-fn fewest_bits(forest: &Forest, joins: &[(f64, u32, u32)], mut visits: Vec<f64>, between: &[f64]) -> f64 {
-    // Alone, every point is left with each step.
-    let mut exits = visits.clone();
-    let mut all_exits: f64 = exits.iter().sum();
-    let mut lengths: f64 = visits.iter().map(|&visits| of_community(visits, visits)).sum();
-    let at = |number: usize| joins.get(number).map_or(1.0, |join| join.0);
-    let mut best = (plogp(all_exits) + lengths, at(0) / 2.0);
-    for (number, (&(small, large), &shared)) in forest.roots.iter().zip(between).enumerate() {
-        let (small, large) = (small as usize, large as usize);
-        lengths -= of_community(visits[small], exits[small]) + of_community(visits[large], exits[large]);
-        visits[large] += visits[small];
-        exits[large] = (exits[large] + exits[small] - 2.0 * shared).max(0.0);
-        lengths += of_community(visits[large], exits[large]);
-        all_exits = (all_exits - 2.0 * shared).max(0.0);
-        let bits = plogp(all_exits) + lengths;
-        // Equal distances are joined together.
-        if at(number) < at(number + 1) && bits < best.0 - LEAST_GAIN {
-            best = (bits, f64::midpoint(at(number), at(number + 1)));
-        }
-    }
-    best.1
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::core::codelength::plogp;
     use crate::core::dpc::dpc;
     use crate::core::sparse::from_edges;
 

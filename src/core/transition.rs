@@ -44,6 +44,33 @@ pub fn from_similarities(similarities: &Matrix, monitor: &Monitor) -> Result<Mat
     build(similarities.rows(), |i| row(similarities, i), similarity, monitor)
 }
 
+/// P of which the steps between two communities are taken away.
+///
+/// # Errors
+/// If the run is stopped.
+pub fn within(transition: &Matrix, community: &[u32], monitor: &Monitor) -> Result<Matrix> {
+    let (starts, columns, values) = transition.clone().into_raw_storage();
+    let mut kept = values;
+    units(&starts, &mut kept, ROWS).into_par_iter().try_for_each(|(rows, values)| {
+        monitor.check()?;
+        let first = starts[rows.start];
+        for i in rows {
+            let places = starts[i]..starts[i + 1];
+            let values = &mut values[places.start - first..places.end - first];
+            let mut sum = 0.0;
+            for (&j, p) in columns[places].iter().zip(&mut *values) {
+                if community[i] != community[j as usize] {
+                    *p = 0.0;
+                }
+                sum += *p;
+            }
+            values.iter_mut().for_each(|p| *p /= sum);
+        }
+        Ok::<(), Error>(())
+    })?;
+    Ok(matrix(transition.rows(), starts, columns, kept))
+}
+
 /// A distance this little below 0 is 0, rounded: `ip` of equal vectors of length 1.
 const ROUNDING: f64 = 1e-6;
 

@@ -21,6 +21,7 @@ pub use kmeans::{Kmeans, MAX_ITERATIONS, kmeans};
 use labels::numbered;
 pub use stop::Stop;
 
+use crate::core::agglomeration;
 use crate::core::error::Result;
 use crate::core::monitor::Monitor;
 use crate::core::sparse::Matrix;
@@ -81,7 +82,7 @@ impl GraphMethod {
             + match self {
                 Self::RankOrder { .. } => rank_order::memory(edges),
                 Self::SingleLinkage(_) => undirected + components::single_linkage_memory(edges),
-                Self::AverageLinkage(_) => undirected + linkage::memory(edges),
+                Self::AverageLinkage(_) => undirected + agglomeration::memory(edges),
                 Self::MapEquation { .. } => undirected + map_equation::memory(edges),
                 _ => undirected,
             }
@@ -110,6 +111,17 @@ pub fn cluster_graph(distances: &Matrix, method: &GraphMethod, monitor: &Monitor
         GraphMethod::MapEquation { threshold, sigma } => map_equation::map_equation(&graph, threshold, sigma, monitor)?,
     };
     Ok(numbered(labels))
+}
+
+/// Communities of a graph by the map equation, each edge alike in both directions: 0, 1, 2, ... in order of their
+/// smallest rows.
+///
+/// # Errors
+/// If the run is stopped.
+pub fn communities(graph: &Matrix, monitor: &Monitor) -> Result<Vec<u32>> {
+    let graph = graph::undirected(graph, monitor)?;
+    // At an infinite sigma every weight is 1.
+    map_equation::map_equation(&graph, f64::INFINITY, f64::INFINITY, monitor).map(numbered)
 }
 
 #[cfg(test)]

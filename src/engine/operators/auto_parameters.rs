@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::transition_matrix::{edge_bytes, transition};
+use crate::core::calibration::Calibration;
 use crate::core::ndde::{NddeOptions, ndde};
 use crate::core::similarity::Kernel;
 use crate::core::tpdi::tpdi_upward;
@@ -13,7 +14,7 @@ use crate::engine::values::{Edges, GraphInput, MADE_BY_KNN_GRAPH};
 pub static FUNCTION: Function = Function {
     name: "auto_parameters",
     description: "What sigma := 'auto' and tau := 'auto' stand for over a graph of distances: the kernel that its distances call for, and the threshold over that kernel's clusters.",
-    returns: "Returns one row: kernel, 'gumbel' or, where no strangers are seen, 'exp'; location and scale of the first, exp(-exp((distance - location) / scale)), and sigma of the second, exp(-distance / sigma), each NULL for the other; and tau.",
+    returns: "Returns one row: kernel, 'gompertz' or, where no strangers are seen, 'communities'; location and scale of the first, exp(exp(-location / scale) - exp((distance - location) / scale)), NULL for the second, by which neighbors of one community are alike and others are not; and tau.",
     parameters: &[&GRAPH],
     examples: &["FROM auto_parameters(knn_graph('faces'))", "FROM auto_parameters('g')"],
     nested_example: None,
@@ -47,8 +48,18 @@ struct AutoParameters {
 
 /// A kernel and a threshold.
 struct Parameters {
-    kernel: Kernel,
+    calibration: Calibration,
     tau: f64,
+}
+
+impl Parameters {
+    /// Location and scale of the kernel.
+    fn gompertz(&self) -> Option<(f64, f64)> {
+        match self.calibration {
+            Calibration::Kernel(Kernel::Gompertz { location, scale }) => Some((location, scale)),
+            _ => None,
+        }
+    }
 }
 
 impl Operator for AutoParameters {
@@ -59,29 +70,14 @@ impl Operator for AutoParameters {
     }
 
     fn columns(&self) -> Vec<Column<List<Parameters>>> {
-        let number = |name: &str, value: fn(&Kernel) -> Option<f64>| {
-            double(name, move |list: &Self::Output, rows| list.some(rows, |row| value(&row.kernel)))
-        };
         vec![
             text("kernel", |list: &Self::Output, rows| {
-                list.each(rows, |row| match row.kernel {
-                    Kernel::Gumbel { .. } => "gumbel",
-                    Kernel::Exp { .. } => "exp",
-                    Kernel::Linear => "linear",
-                })
+                list.each(rows, |row| if row.gompertz().is_some() { "gompertz" } else { "communities" })
             }),
-            number("location", |kernel| match kernel {
-                Kernel::Gumbel { location, .. } => Some(*location),
-                _ => None,
+            double("location", |list: &Self::Output, rows| {
+                list.some(rows, |row| row.gompertz().map(|kernel| kernel.0))
             }),
-            number("scale", |kernel| match kernel {
-                Kernel::Gumbel { scale, .. } => Some(*scale),
-                _ => None,
-            }),
-            number("sigma", |kernel| match kernel {
-                Kernel::Exp { sigma } => Some(*sigma),
-                _ => None,
-            }),
+            double("scale", |list: &Self::Output, rows| list.some(rows, |row| row.gompertz().map(|kernel| kernel.1))),
             double("tau", |list: &Self::Output, rows| list.each(rows, |row| row.tau)),
         ]
     }
@@ -91,12 +87,12 @@ impl Operator for AutoParameters {
     }
 
     fn run(&self, run: &mut Run<'_>) -> Result<List<Parameters>> {
-        let (kernel, edges) = transition(self.graph, None, run)?;
+        let (calibration, edges) = transition(self.graph, None, run)?;
         let density = ndde(&edges.matrix, &NddeOptions::default(), run.monitor).map_err(edges.failed())?;
         let matrix = tpdi_upward(&edges.matrix, &density, run.monitor).map_err(edges.failed())?;
         let distances = Edges { matrix: Arc::new(matrix), ..edges };
         let peaks = Peaks { density, distances, label: FUNCTION.name.into() };
         let tau = peaks.auto_tau(run.monitor)?;
-        Ok(List { rows: vec![Parameters { kernel, tau }], ids: vec![] })
+        Ok(List { rows: vec![Parameters { calibration, tau }], ids: vec![] })
     }
 }

@@ -1,12 +1,13 @@
 //! `cluster_embeddings(source, ...)`: all five stages in one call.
 
 use super::dpc_cluster::{
-    self, CANNOT_LINK, GivenRelations, MUST_LINK, PREVIOUS, PeaksInput, RETURNS, TAU, check_name,
+    self, CANNOT_LINK, Cut, GivenRelations, MUST_LINK, PREVIOUS, PeaksInput, RETURNS, TAU, check_name,
 };
 use super::knn_graph::{
     self, CONNECTIVITY, EMBEDDING, EXPANSION_ADD, EXPANSION_SEARCH, GraphOptions, ID, K, METHOD, METRIC, PRECISION,
     SOURCE,
 };
+use super::linkage_cluster;
 use super::ndde::{self, EPSILON, MAX_ITERATIONS};
 use super::partitions::PartitionedRuns;
 use super::tpdi;
@@ -70,10 +71,14 @@ const PARTITION_BY: Parameter<OrNull<ColumnName>> = Parameter {
 fn whole(call: &mut Call<'_>, id: String, kernel: KernelChoice) -> Checked<usize> {
     let graph = GraphInput::Stage(knn_graph::build(call, None)?);
     let transition = transition_matrix::build(call, graph, kernel, None)?;
+    let given = GivenRelations::of(call, &id)?;
+    if call.get(&TAU)?.is_none() {
+        return linkage_cluster::build(call, transition, given, id);
+    }
     let density = ndde::build(call, transition)?;
     let distance = tpdi::build(call, transition);
-    let given = GivenRelations::of(call, &id)?;
-    dpc_cluster::build(call, PeaksInput::Stages(PeakInputs::new(density, distance)), given, id, None)
+    let peaks = PeaksInput::Stages(PeakInputs::new(density, distance));
+    dpc_cluster::build(call, peaks, Cut::of(call)?, given, id, None)
 }
 
 /// The rows of each partition on their own.
@@ -97,5 +102,5 @@ fn partitioned(call: &mut Call<'_>, id: String, column: String, kernel: KernelCh
     let given = GivenRelations::of(call, &id)?;
     let runs = PartitionedRuns { source, graph, kernel, ndde, must_link: given.must_link };
     let peaks = PeaksInput::Partitions(call.add(runs));
-    dpc_cluster::build(call, peaks, given, id, Some(column))
+    dpc_cluster::build(call, peaks, Cut::of(call)?, given, id, Some(column))
 }

@@ -4,12 +4,16 @@
 use std::sync::Arc;
 
 use super::partitions::{Pairs, PartitionedPeaks};
+use crate::core::cluster_tree::{ClusterTree, peaks_within};
 use crate::core::constraints::{Constraints, dpc_constrained};
 use crate::core::dpc::{self, Clustering};
+use crate::core::error::Error;
+use crate::core::links::Links;
+use crate::core::monitor::Monitor;
 use crate::core::relabel::relabel;
 use crate::engine::peaks::{DENSITY, DISTANCE, PeakInputs};
 use crate::engine::prelude::*;
-use crate::engine::values::MADE_BY_DPC;
+use crate::engine::values::{Edges, MADE_BY_DPC};
 
 pub static FUNCTION: Function = Function {
     name: "dpc_cluster",
@@ -25,7 +29,8 @@ pub static FUNCTION: Function = Function {
     build: |call| {
         let peaks = PeaksInput::Stages(PeakInputs::of(call)?);
         let given = GivenRelations::of(call, "id")?;
-        build(call, peaks, given, "id".into(), None)
+        let cut = Cut::of(call)?;
+        build(call, peaks, cut, given, "id".into(), None)
     },
 };
 
@@ -111,19 +116,36 @@ impl GivenRelations {
 pub fn build(
     call: &mut Call<'_>,
     peaks: PeaksInput,
+    cut: Cut,
     given: GivenRelations,
     id: String,
     partition: Option<String>,
 ) -> Checked<usize> {
-    let tau = call.get(&TAU)?;
-    Ok(call.add(DensityPeaks { peaks, tau, given, id, partition }).node)
+    Ok(call.add(DensityPeaks { peaks, cut, given, id, partition }).node)
+}
+
+/// What makes clusters of densities and distances.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Cut {
+    /// A point joins its parent below this distance.
+    Tau(f64),
+    /// The same, with the distance that the clusters of fewest bits have.
+    AutoTau,
+    /// Clusters of the tree along a transition matrix.
+    Tree(Input<Edges>),
+}
+
+impl Cut {
+    /// That of a call's `tau`.
+    pub fn of(call: &Call<'_>) -> Checked<Self> {
+        Ok(call.get(&TAU)?.map_or(Self::AutoTau, Self::Tau))
+    }
 }
 
 #[derive(Debug, PartialEq)]
 struct DensityPeaks {
     peaks: PeaksInput,
-    /// `None`: as the distances call for.
-    tau: Option<f64>,
+    cut: Cut,
     given: GivenRelations,
     id: String,
     partition: Option<String>,
@@ -158,7 +180,11 @@ impl Operator for DensityPeaks {
             PeaksInput::Stages(peaks) => peaks.nodes().into(),
             PeaksInput::Partitions(partitions) => vec![partitions.node],
         };
-        peaks.into_iter().chain(self.given.nodes()).collect()
+        let tree = match self.cut {
+            Cut::Tree(transition) => Some(transition.node),
+            Cut::Tau(_) | Cut::AutoTau => None,
+        };
+        peaks.into_iter().chain(tree).chain(self.given.nodes()).collect()
     }
 
     fn columns(&self) -> Vec<Column<PointClusters>> {
@@ -197,20 +223,41 @@ impl Operator for DensityPeaks {
             PeaksInput::Partitions(partitions) => PartitionedPeaks::take(run, *partitions)?,
         };
         let monitor = run.monitor;
-        let tau = self.tau.map_or_else(|| peaks.auto_tau(monitor), Ok)?;
         let (ids, failed) = (peaks.ids().clone(), peaks.failed());
+        let constrained = must_link.is_some() || cannot_link.is_some();
+        let of = |pairs: Option<Arc<Pairs>>| pairs.map_or(Ok(vec![]), |pairs| pairs.numbered(&ids));
+        let constraints = Constraints { must_link: of(must_link)?, cannot_link: of(cannot_link)? };
+        let tau = match self.cut {
+            Cut::Tau(tau) => Ok(tau),
+            Cut::AutoTau => Err(None),
+            Cut::Tree(transition) => Err(Some(Edges::of(run, transition)?)),
+        };
         let distances = &peaks.distances.matrix;
-        let clustering = if must_link.is_some() || cannot_link.is_some() {
-            let of = |pairs: Option<Arc<Pairs>>| pairs.map_or(Ok(vec![]), |pairs| pairs.numbered(&ids));
-            let constraints = Constraints { must_link: of(must_link)?, cannot_link: of(cannot_link)? };
-            dpc_constrained(peaks.density, distances, tau, &constraints, monitor)
-        } else {
-            dpc::dpc(peaks.density, distances, tau, monitor)
+        let clustering = match tau {
+            Err(Some(transition)) => {
+                let cluster = tree_clusters(&transition, &constraints, monitor);
+                let cluster = cluster.map_err(transition.failed())?;
+                peaks_within(peaks.density, distances, &cluster, monitor)
+            }
+            tau => {
+                let tau = tau.or_else(|_| peaks.auto_tau(monitor))?;
+                if constrained {
+                    dpc_constrained(peaks.density, distances, tau, &constraints, monitor)
+                } else {
+                    dpc::dpc(peaks.density, distances, tau, monitor)
+                }
+            }
         };
         let clustering = clustering.map_err(failed)?;
         let cluster_ids = previous.map(|previous| previous.relabel(&clustering, &ids)).transpose()?;
         Ok(PointClusters { clustering, cluster_ids, ids, partitions })
     }
+}
+
+/// The clusters of the tree along a transition matrix.
+fn tree_clusters(transition: &Edges, constraints: &Constraints, monitor: &Monitor) -> Result<Vec<u32>, Error> {
+    let links = Links::new(&transition.matrix, monitor)?;
+    ClusterTree::new(&links, constraints, monitor)?.clusters(&links, monitor)
 }
 
 /// Names a pair that must and cannot share a cluster.

@@ -10,6 +10,7 @@ mod dpc_cluster;
 mod kmeans_cluster;
 mod knn_graph;
 mod knn_methods;
+mod linkage_cluster;
 mod ndde;
 mod partitions;
 mod suggest_merges;
@@ -24,13 +25,14 @@ pub use suggest_splits::{CLUSTERS, CLUSTERS_ID, StoredClusters};
 use super::plan::Function;
 
 /// All functions that are made of operators.
-pub static FUNCTIONS: [&Function; 17] = [
+pub static FUNCTIONS: [&Function; 18] = [
     &knn_graph::FUNCTION,
     &transition_matrix::FUNCTION,
     &auto_parameters::FUNCTION,
     &ndde::FUNCTION,
     &tpdi::FUNCTION,
     &dpc_cluster::FUNCTION,
+    &linkage_cluster::FUNCTION,
     &cluster_embeddings::FUNCTION,
     &tau_sweep::FUNCTION,
     &decision_graph::FUNCTION,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::knn_graph::{EMBEDDING, ID, points_of};
-use crate::core::calibration::{kernel_of_distances, kernel_of_graph};
+use crate::core::calibration::{self, Calibration};
 use crate::core::embeddings::Precision;
 use crate::core::error::Error;
 use crate::core::knn::{Metric, Points};
@@ -188,32 +188,38 @@ impl Operator for Transition {
     }
 }
 
-/// Bytes an edge of what follows a graph: while a kernel is found, the graph is beside P.
+/// Bytes an edge of what follows a graph: P, or what finds a kernel, which is the graph, P, the distances in order,
+/// those between clusters, and the links of the communities.
 pub fn edge_bytes(kernel: Option<Kernel>) -> u64 {
-    if kernel.is_some() { 36 } else { 44 }
+    if kernel.is_some() { 36 } else { 100 }
 }
 
-/// P by a kernel, or by the one that the distances call for, with that kernel.
-pub fn transition(graph: GraphInput, kernel: Option<Kernel>, run: &mut Run<'_>) -> Result<(Kernel, Edges)> {
+/// P by a kernel, or by the one that the distances call for, with what they call for: that kernel.
+pub fn transition(graph: GraphInput, kernel: Option<Kernel>, run: &mut Run<'_>) -> Result<(Calibration, Edges)> {
     let monitor = run.monitor;
+    let by = |kernel: Kernel, matrix| (Calibration::Kernel(kernel), matrix);
     match graph {
         GraphInput::Stage(graph) => {
             let graph = WholeGraph::new(run.value(graph)?);
-            let failed = failed(graph.label(), graph.ids());
-            let kernel = kernel.map_or_else(|| kernel_of_graph(graph.graph(), monitor), Ok).map_err(&failed)?;
-            let matrix = transition::from_graph(graph.graph(), kernel, monitor).map_err(failed)?;
+            let found = match kernel {
+                Some(kernel) => transition::from_graph(graph.graph(), kernel, monitor).map(|matrix| by(kernel, matrix)),
+                None => calibration::of_graph(graph.graph(), monitor),
+            };
+            let (kernel, matrix) = found.map_err(failed(graph.label(), graph.ids()))?;
             Ok((kernel, Edges::new(matrix, graph.ids().clone(), graph.label().into())))
         }
         GraphInput::Relation(edges) => {
             let edges = Edges::of(run, edges)?;
-            let (kernel, matrix) = if edges.similarity {
-                (Kernel::Linear, transition::from_similarities(&edges.matrix, monitor))
-            } else {
-                let of_distances = || kernel_of_distances(&edges.matrix, monitor);
-                let kernel = kernel.map_or_else(of_distances, Ok).map_err(edges.failed())?;
-                (kernel, transition::from_distances(&edges.matrix, kernel, monitor))
+            let found = match (edges.similarity, kernel) {
+                (true, _) => {
+                    transition::from_similarities(&edges.matrix, monitor).map(|matrix| by(Kernel::Linear, matrix))
+                }
+                (false, Some(kernel)) => {
+                    transition::from_distances(&edges.matrix, kernel, monitor).map(|matrix| by(kernel, matrix))
+                }
+                (false, None) => calibration::of_distances(&edges.matrix, monitor),
             };
-            let matrix = matrix.map_err(edges.failed())?;
+            let (kernel, matrix) = found.map_err(edges.failed())?;
             Ok((kernel, Edges::new(matrix, edges.ids, edges.label)))
         }
     }

@@ -1,0 +1,123 @@
+//! Agglomerative clustering on a sparse graph: the two nearest of the clusters that have an edge between
+//! them merge, again and again. Work and memory are for the edges alone.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
+use hashbrown::HashMap;
+
+/// The edges between two clusters.
+#[derive(Debug, Clone, Copy)]
+pub struct Between {
+    /// Sum of their values.
+    pub sum: f64,
+    /// How many they are.
+    pub edges: f64,
+}
+
+/// Bytes of the clusters of a graph of so many undirected edges: a table of pairs for each, and a heap.
+pub fn memory(edges: u64) -> u64 {
+    edges * 128
+}
+
+/// How far apart two clusters are.
+pub trait Linkage {
+    /// The distance of two clusters, at least 0.
+    fn distance(&self, a: u32, b: u32, between: Between) -> f64;
+
+    /// Two clusters have become the next one, numbered on.
+    fn merged(&mut self, a: u32, b: u32);
+}
+
+/// Clusters on their way: 0..n are the points, and each merge adds one.
+pub struct Agglomeration<L> {
+    linkage: L,
+    /// The edges to each other cluster; none once it has merged.
+    between: Vec<HashMap<u32, Between>>,
+    /// The cluster that a cluster merged into; itself until then.
+    into: Vec<u32>,
+    /// Farther clusters do not merge.
+    limit: f64,
+    /// Pairs to merge, nearest first. Distances are at least 0, so that their bits order as they do.
+    heap: BinaryHeap<Reverse<(u64, u32, u32)>>,
+}
+
+impl<L: Linkage> Agglomeration<L> {
+    /// The points with their edges, each of which both ends have.
+    pub fn new(edges: Vec<HashMap<u32, Between>>, linkage: L, limit: f64) -> Self {
+        let into = (0..edges.len() as u32).collect();
+        let mut new = Self { linkage, between: edges, into, limit, heap: BinaryHeap::new() };
+        for a in 0..new.between.len() as u32 {
+            let edges = std::mem::take(&mut new.between[a as usize]);
+            edges.iter().filter(|edge| a < *edge.0).for_each(|(&b, &between)| new.consider(a, b, between));
+            new.between[a as usize] = edges;
+        }
+        new
+    }
+
+    fn alive(&self, cluster: u32) -> bool {
+        self.into[cluster as usize] == cluster
+    }
+
+    fn consider(&mut self, a: u32, b: u32, between: Between) {
+        let distance = self.linkage.distance(a, b, between);
+        if distance <= self.limit {
+            self.heap.push(Reverse((distance.to_bits(), a.min(b), a.max(b))));
+        }
+    }
+
+    /// The two nearest clusters, with their distance; of equal distances those of the smallest numbers. They
+    /// are not found again.
+    pub fn nearest(&mut self) -> Option<(f64, u32, u32)> {
+        while let Some(Reverse((distance, a, b))) = self.heap.pop() {
+            if self.alive(a) && self.alive(b) {
+                return Some((f64::from_bits(distance), a, b));
+            }
+        }
+        None
+    }
+
+    /// Merge two clusters; returns the number of the new one.
+    pub fn merge(&mut self, a: u32, b: u32) -> u32 {
+        let new = self.into.len() as u32;
+        let take =
+            |between: &mut Vec<HashMap<u32, Between>>, cluster: u32| std::mem::take(&mut between[cluster as usize]);
+        let (mut union, mut smaller) = (take(&mut self.between, a), take(&mut self.between, b));
+        if union.len() < smaller.len() {
+            std::mem::swap(&mut union, &mut smaller);
+        }
+        for (other, between) in smaller {
+            let sums = union.entry(other).or_insert(Between { sum: 0.0, edges: 0.0 });
+            sums.sum += between.sum;
+            sums.edges += between.edges;
+        }
+        union.remove(&a);
+        union.remove(&b);
+        (self.into[a as usize], self.into[b as usize]) = (new, new);
+        self.into.push(new);
+        self.linkage.merged(a, b);
+        for (&other, &between) in &union {
+            let others = &mut self.between[other as usize];
+            others.remove(&a);
+            others.remove(&b);
+            others.insert(new, between);
+            self.consider(new, other, between);
+        }
+        self.between.push(union);
+        new
+    }
+
+    /// What tells how far apart clusters are.
+    pub fn linkage(&self) -> &L {
+        &self.linkage
+    }
+
+    /// The cluster of each of `n` points.
+    pub fn into_labels(mut self, n: usize) -> Vec<u32> {
+        // A cluster merges into a later one.
+        let into = &mut self.into;
+        (0..into.len()).rev().for_each(|cluster| into[cluster] = into[into[cluster] as usize]);
+        self.into.truncate(n);
+        self.into
+    }
+}

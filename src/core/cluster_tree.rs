@@ -1,0 +1,197 @@
+//! A tree of clusters along a transition matrix, and the clusters that are cut from it.
+//!
+//! Two clusters merge by what the links between them say, see [`Links`]. A pair of points without a link counts
+//! as one that has nothing in common only so far as the rows of the two could have held it: where both rows end
+//! at neighbors that are alike, the pair is open and says nothing. So a cluster of more points than a row has
+//! places merges as a small one does. This is average linkage on censored data:
+//!
+//! ```text
+//! height(A, B) = sum of strengths / (m + (|A| |B| - m) (1 - open(A) open(B)))^0.7
+//! ```
+//!
+//! with the m links between them, and open(A) the mean of its points. At a power of 1 it is the mean strength;
+//! below it, a few links suffice between large sparse clusters, while between small ones most pairs are needed.
+
+use hashbrown::HashMap;
+
+use crate::core::agglomeration::{Agglomeration, Between, Linkage};
+use crate::core::constraints::Constraints;
+use crate::core::dpc::{Clustering, above, candidates, number_trees};
+use crate::core::error::Result;
+use crate::core::links::Links;
+use crate::core::monitor::Monitor;
+use crate::core::partition::fewest_bits;
+use crate::core::sparse::{Matrix, ROWS, row};
+use crate::core::union_find::UnionFind;
+
+/// Of the pairs between two clusters; see the head of this module.
+const POWER: f64 = 0.7;
+/// Clusters do not merge below this height.
+const LOWEST: f64 = 0.1;
+/// Of the overlap of two points: how sharp a walker tells strong links from weak ones. 4 to 8 give the same.
+const WALK_POWER: i32 = 6;
+
+/// Bytes of the links and clusters of a graph of so many directed edges, beside P.
+pub fn memory(edges: u64) -> u64 {
+    edges * 60
+}
+
+/// Two clusters that became one.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Merge {
+    /// The smallest points of the two.
+    pub points: (u32, u32),
+    /// How sure it is: heights fall from merge to merge. Infinite for what a constraint demands.
+    pub height: f64,
+}
+
+/// All merges from single points on.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ClusterTree {
+    points: usize,
+    merges: Vec<Merge>,
+    /// Merges that constraints demand.
+    demanded: usize,
+}
+
+/// The height of two clusters, upside down: the highest merge is the nearest.
+struct Censored {
+    sizes: Vec<f64>,
+    /// Sums over a cluster's points.
+    open: Vec<f64>,
+    /// The smallest point of each cluster.
+    first: Vec<u32>,
+}
+
+impl Linkage for Censored {
+    fn distance(&self, a: u32, b: u32, between: Between) -> f64 {
+        let (a, b) = (a as usize, b as usize);
+        let pairs = self.sizes[a] * self.sizes[b];
+        let closed = (1.0 - self.open[a] * self.open[b] / pairs).max(0.0);
+        (between.edges + (pairs - between.edges) * closed).powf(POWER) / between.sum
+    }
+
+    fn merged(&mut self, a: u32, b: u32) {
+        let (a, b) = (a as usize, b as usize);
+        self.sizes.push(self.sizes[a] + self.sizes[b]);
+        self.open.push(self.open[a] + self.open[b]);
+        self.first.push(self.first[a].min(self.first[b]));
+    }
+}
+
+impl ClusterTree {
+    /// The tree of a graph's links.
+    ///
+    /// # Errors
+    /// If the constraints contradict each other, or the run is stopped.
+    pub fn new(links: &Links, constraints: &Constraints, monitor: &Monitor) -> Result<Self> {
+        let n = links.len();
+        let mut trees = constraints.trees(n)?;
+        let mut edges: Vec<HashMap<u32, Between>> = vec![HashMap::new(); n];
+        for i in 0..n {
+            if i.is_multiple_of(ROWS) {
+                monitor.check()?;
+            }
+            for link in links.of(i) {
+                let between = Between { sum: link.strength, edges: 1.0 };
+                edges[i].insert(link.to, between);
+                edges[link.to as usize].insert(i as u32, between);
+            }
+        }
+        let linkage = Censored { sizes: vec![1.0; n], open: links.open.clone(), first: (0..n as u32).collect() };
+        let mut clusters = Agglomeration::new(edges, linkage, 1.0 / LOWEST);
+        let mut merges = Vec::new();
+        let mut sets = UnionFind::new(n);
+        let mut cluster: Vec<u32> = (0..n as u32).collect();
+        for &(a, b) in &constraints.must_link {
+            let (a, b) = (sets.root(a), sets.root(b));
+            if a != b {
+                let new = clusters.merge(cluster[a as usize], cluster[b as usize]);
+                let (_, root) = sets.unite_roots(a, b);
+                cluster[root as usize] = new;
+                merges.push(Merge { points: (a.min(b), a.max(b)), height: f64::INFINITY });
+            }
+        }
+        let demanded = merges.len();
+        let mut height = f64::INFINITY;
+        while let Some((distance, a, b)) = clusters.nearest() {
+            monitor.check()?;
+            let of = |cluster: u32| clusters.linkage().first[cluster as usize];
+            let (first, second) = (of(a), of(b));
+            if trees.join(first, second) {
+                height = 1.0_f64.min(height).min(1.0 / distance);
+                merges.push(Merge { points: (first.min(second), first.max(second)), height });
+                clusters.merge(a, b);
+            }
+        }
+        Ok(Self { points: n, merges, demanded })
+    }
+
+    /// Its merges, highest first.
+    pub fn merges(&self) -> &[Merge] {
+        &self.merges
+    }
+
+    /// The coarsest clusters: those after all merges.
+    pub fn coarsest(&self) -> Vec<u32> {
+        self.after(self.merges.len())
+    }
+
+    /// The clusters after so many merges, by the labels of their points.
+    fn after(&self, merges: usize) -> Vec<u32> {
+        let mut sets = UnionFind::new(self.points);
+        self.merges[..merges].iter().for_each(|merge| {
+            sets.unite(merge.points.0, merge.points.1);
+        });
+        sets.into_labels()
+    }
+
+    /// The clusters that describe a random walk along the links in the fewest bits, see
+    /// [`partition`](crate::core::partition).
+    ///
+    /// # Errors
+    /// If the run is stopped.
+    pub fn clusters(&self, links: &Links, monitor: &Monitor) -> Result<Vec<u32>> {
+        let joins: Vec<(f64, u32, u32)> =
+            self.merges.iter().map(|merge| (-merge.height, merge.points.0, merge.points.1)).collect();
+        let walk = |i: usize| links.of(i).iter().map(|link| (link.to, link.overlap.powi(WALK_POWER)));
+        let made = fewest_bits(self.points, &joins, self.demanded, walk, monitor)?;
+        Ok(self.after(made.unwrap_or(self.demanded)))
+    }
+}
+
+/// Peaks and parents within given clusters: a point's parent is its nearest neighbor of higher density in its
+/// cluster; a point without one is the peak if it is the densest of the cluster, else the peak is its parent.
+/// `delta` is the distance to the parent, of others that to the nearest neighbor of higher density.
+///
+/// # Errors
+/// As [`candidates`].
+pub fn peaks_within(density: Vec<f64>, distances: &Matrix, cluster: &[u32], monitor: &Monitor) -> Result<Clustering> {
+    let nearest = candidates(&density, distances, monitor)?;
+    let n = density.len();
+    let mut peak: Vec<u32> = vec![u32::MAX; n];
+    for i in 0..n {
+        let peak = &mut peak[cluster[i] as usize];
+        if *peak == u32::MAX || above(&density, i, *peak as usize) {
+            *peak = i as u32;
+        }
+    }
+    let (mut parent, mut delta) = (vec![0; n], vec![None; n]);
+    for i in 0..n {
+        if i.is_multiple_of(ROWS) {
+            monitor.check()?;
+        }
+        let own = |j: u32| cluster[j as usize] == cluster[i];
+        let found = nearest[i].filter(|&(j, _)| own(j)).or_else(|| {
+            let (neighbors, distances) = row(distances, i);
+            let others = neighbors.iter().copied().zip(distances.iter().copied());
+            others.filter(|&(j, _)| own(j) && above(&density, j as usize, i)).min_by(|a, b| {
+                let by_distance = a.1.total_cmp(&b.1);
+                by_distance.then(density[b.0 as usize].total_cmp(&density[a.0 as usize])).then(a.0.cmp(&b.0))
+            })
+        });
+        delta[i] = found.or(nearest[i]).map(|(_, distance)| distance);
+        parent[i] = found.map_or(peak[cluster[i] as usize], |(j, _)| j);
+    }
+    Ok(Clustering { cluster: number_trees(&parent), parent, delta, density })
+}

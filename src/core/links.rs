@@ -1,0 +1,116 @@
+//! How much the two ends of an edge have in common, along a transition matrix.
+
+use rayon::prelude::*;
+
+use crate::core::error::Result;
+use crate::core::monitor::Monitor;
+use crate::core::ndde::check_transition;
+use crate::core::sparse::{Matrix, ROWS, places, row, starts, starts_of, units};
+
+/// A smaller strength says nothing of two points: the clusters are the same without, for a fraction of the work.
+const FLOOR: f64 = 0.05;
+/// A probability below this part of the row's largest is left out of what rows share: 80 such cannot add
+/// 1e-4 to an overlap.
+const NEGLIGIBLE: f64 = 1e-12;
+
+/// An undirected edge, from its smaller end.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Link {
+    /// The other end.
+    pub to: u32,
+    /// The larger of the overlap and of the similarities that the two rows give the edge; 1 for copies.
+    pub strength: f64,
+    /// What the two rows of P have in common, `sum_c sqrt(p_ic p_jc)`, from 0 to 1.
+    pub overlap: f64,
+}
+
+/// The links of all points that are worth a look, and what each point's row leaves open.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Links {
+    starts: Vec<usize>,
+    links: Vec<Link>,
+    /// The similarity of the last neighbor of each row: that of a point which is not in the row is less. 1 for
+    /// a point without neighbors, whose row says nothing.
+    pub open: Vec<f64>,
+}
+
+impl Links {
+    /// Those of a transition matrix. The similarity of an edge is its probability, divided by the largest of its
+    /// row, which is that of staying.
+    ///
+    /// # Errors
+    /// If P is not a transition matrix, or the run is stopped.
+    pub fn new(transition: &Matrix, monitor: &Monitor) -> Result<Self> {
+        check_transition(transition, monitor)?;
+        let n = transition.rows();
+        let unit: Vec<f64> = (0..n).into_par_iter().map(|i| largest(row(transition, i).1)).collect();
+        let unit = &unit;
+        let similarities = |i: usize| {
+            let (columns, values) = row(transition, i);
+            columns.iter().zip(values).map(move |(&j, &p)| (j, p, unit[i]))
+        };
+        let neighbors = |i: usize| similarities(i).filter(move |&(j, ..)| j as usize != i);
+        let open = |i: usize| neighbors(i).map(|(_, p, unit)| p / unit).min_by(f64::total_cmp);
+        let open: Vec<f64> = (0..n).into_par_iter().map(|i| open(i).unwrap_or(1.0)).collect();
+
+        let kept = |i: usize| similarities(i).filter(|&(_, p, unit)| p >= NEGLIGIBLE * unit).map(|(j, p, _)| (j, p));
+        let starts = starts(n, |i| kept(i).count());
+        let mut roots = vec![(0u32, 0.0f64); starts[n]];
+        units(&starts, &mut roots, ROWS).into_par_iter().for_each(|(rows, roots)| {
+            roots.iter_mut().zip(rows.flat_map(kept)).for_each(|(root, (j, p))| *root = (j, p.sqrt()));
+        });
+        let roots = |i: usize| &roots[starts[i]..starts[i + 1]];
+        let similarity = |i: usize, j: usize| {
+            let at = row(transition, i).0.binary_search(&(j as u32)).ok()?;
+            Some(transition.data()[places(transition, i).start + at] / unit[i])
+        };
+
+        let units: Vec<Vec<(u32, Link)>> = (0..n.div_ceil(ROWS))
+            .into_par_iter()
+            .map_init(
+                || vec![0.0; n],
+                |dense, unit| {
+                    monitor.check()?;
+                    let mut found = Vec::new();
+                    for i in unit * ROWS..((unit + 1) * ROWS).min(n) {
+                        roots(i).iter().for_each(|&(c, root)| dense[c as usize] = root);
+                        for (j, p, unit) in neighbors(i) {
+                            let back = similarity(j as usize, i);
+                            // An edge of both rows is looked at from its smaller end.
+                            if back.is_some() && (j as usize) < i {
+                                continue;
+                            }
+                            let overlap: f64 =
+                                roots(j as usize).iter().map(|&(c, root)| dense[c as usize] * root).sum();
+                            let strength = overlap.max(p / unit).max(back.unwrap_or(0.0));
+                            if strength >= FLOOR {
+                                let (from, to) = (j.min(i as u32), j.max(i as u32));
+                                found.push((from, Link { to, strength, overlap }));
+                            }
+                        }
+                        roots(i).iter().for_each(|&(c, _)| dense[c as usize] = 0.0);
+                    }
+                    Ok(found)
+                },
+            )
+            .collect::<Result<_>>()?;
+        let mut all: Vec<(u32, Link)> = units.into_iter().flatten().collect();
+        all.par_sort_unstable_by_key(|&(from, link)| (from, link.to));
+        let from: Vec<u32> = all.iter().map(|link| link.0).collect();
+        Ok(Self { starts: starts_of(n, &from), links: all.into_iter().map(|link| link.1).collect(), open })
+    }
+
+    /// Number of points.
+    pub fn len(&self) -> usize {
+        self.open.len()
+    }
+
+    /// The links of a point to those after it.
+    pub fn of(&self, point: usize) -> &[Link] {
+        &self.links[self.starts[point]..self.starts[point + 1]]
+    }
+}
+
+fn largest(values: &[f64]) -> f64 {
+    values.iter().copied().fold(0.0, f64::max)
+}
