@@ -1,13 +1,17 @@
 # make demo    build, and run the main job on the songs in data/
 # make test    format, lints, unit, property, SQL and client tests
 # make report  build/report.html, a page about the songs' clusters
-# make release build/density_peaks.duckdb_extension
+# make release build/density_peaks.duckdb_extension, and a file for each version of DuckDB in DUCKDB_VERSIONS
+# make test-versions  SQL and client tests on each known version of DuckDB but the newest, which make test runs on
 
-EXTENSION := build/density_peaks.duckdb_extension
 LIBRARY := target/release/libdensity_peaks.$(if $(filter Darwin,$(shell uname -s)),dylib,so)
 PYTHON := .venv/bin/python
+PLATFORM = $(shell PYTHONPATH=scripts python3 -c "import package; print(package.own_platform())")
+# Oldest first. The last one is that of requirements.txt.
+KNOWN_VERSIONS := $(shell cut -d " " -f 1 src/duckdb/known_versions.txt)
+DUCKDB_VERSIONS ?= $(KNOWN_VERSIONS)
 
-.PHONY: demo test report release clean
+.PHONY: demo test test-versions report release clean
 
 demo: release .venv/installed
 	$(PYTHON) scripts/run_sql.py sql/demo.sql
@@ -22,6 +26,14 @@ test: release .venv/installed
 	cargo test --release --locked
 	$(PYTHON) -m pytest -q -rs tests
 
+test-versions: release .venv/installed
+	for version in $(filter-out $(lastword $(KNOWN_VERSIONS)),$(KNOWN_VERSIONS)); do \
+		.venv/bin/pip install --quiet --disable-pip-version-check --upgrade --no-deps --target build/duckdb-$$version \
+			duckdb==$$version || exit 1; \
+		DENSITY_PEAKS_EXTENSION=build/v$$version/$(PLATFORM)/density_peaks.duckdb_extension \
+			PYTHONPATH=build/duckdb-$$version $(PYTHON) -m pytest -q tests/sql tests/client/test_lifecycle.py \
+			tests/client/test_versions.py || exit 1; done
+
 report: release .venv/installed
 	$(PYTHON) scripts/run_sql.py sql/report.sql
 	$(PYTHON) scripts/report.py build/songs.db --clusters clusters --source songs --transition p --label label \
@@ -29,7 +41,7 @@ report: release .venv/installed
 
 release:
 	cargo build --release --locked
-	python3 scripts/package.py $(LIBRARY) $(EXTENSION)
+	python3 scripts/package.py $(LIBRARY) build --duckdb $(DUCKDB_VERSIONS)
 
 .venv/installed: requirements.txt
 	python3 -m venv .venv
