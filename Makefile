@@ -2,13 +2,24 @@
 # make test    format, lints, unit, property, SQL and client tests
 # make report  build/report.html, a page about the songs' clusters
 # make release build/density_peaks.duckdb_extension, and a file for each version of DuckDB in DUCKDB_VERSIONS
+#              TARGET=x86_64-unknown-linux-gnu.2.28 or aarch64-unknown-linux-gnu.2.28 compiles them for Linux with a
+#              glibc as old as that, and without libstdc++; see docs/install.md
 # make repository build/repository, a folder for DuckDB's INSTALL; SIGNING_KEY=key.pem signs it
 # make wheel   dist/density_peaks-*.whl, the Python package
 # make test-versions  SQL tests on each known version of DuckDB but the newest, which make test runs on
 
-LIBRARY := target/release/libdensity_peaks.$(if $(filter Darwin,$(shell uname -s)),dylib,so)
 PYTHON := .venv/bin/python
+ifdef TARGET
+TRIPLE := $(firstword $(subst ., ,$(TARGET)))
+PLATFORM := $(if $(filter aarch64-%,$(TARGET)),linux_arm64,linux_amd64)
+LIBRARY := target/$(TRIPLE)/release/libdensity_peaks.so
+COMPILE := PATH="$(CURDIR)/build/zig/bin:$$PATH" cargo zigbuild --lib --target $(TARGET) --no-default-features --features extension
+COMPILER := build/zig/installed
+else
+LIBRARY := target/release/libdensity_peaks.$(if $(filter Darwin,$(shell uname -s)),dylib,so)
 PLATFORM = $(shell PYTHONPATH=scripts python3 -c "import package; print(package.own_platform())")
+COMPILE := cargo build
+endif
 # Oldest first. The last one is that of requirements.txt.
 KNOWN_VERSIONS := $(shell cut -d " " -f 1 src/duckdb/known_versions.txt)
 DUCKDB_VERSIONS ?= $(KNOWN_VERSIONS)
@@ -41,10 +52,16 @@ report: release .venv/installed
 	$(PYTHON) scripts/report.py build/songs.db --clusters clusters --source songs --transition p --label label \
 		--columns title,artist,album,year,source -o build/report.html
 
-release:
-	cargo build --release --locked
+release: $(COMPILER)
+	$(COMPILE) --release --locked
 	rm -rf build/v*/$(PLATFORM)
-	python3 scripts/package.py $(LIBRARY) build --duckdb $(DUCKDB_VERSIONS)
+	python3 scripts/package.py $(LIBRARY) build --duckdb $(DUCKDB_VERSIONS) --platform $(PLATFORM)
+
+build/zig/installed:
+	python3 -m venv build/zig
+	build/zig/bin/pip install --quiet --disable-pip-version-check ziglang==0.17.1 cargo-zigbuild==0.24.1
+	rustup target add x86_64-unknown-linux-gnu aarch64-unknown-linux-gnu
+	touch $@
 
 repository: release
 	rm -rf build/repository
