@@ -43,3 +43,7 @@ def test_an_unknown_version_is_refused_with_the_known_ones_and_nothing_is_writte
 
 def test_the_other_tests_run_on_the_newest_known_version():
     assert f"duckdb=={KNOWN[-1]}\n" in (ROOT / "requirements.txt").read_text()
+
+
+def test_the_description_for_community_extensions_names_this_version():
+    assert f"\n  version: {package.own_version()}\n" in (ROOT / "description.yml").read_text()
