@@ -44,7 +44,7 @@ test-versions: release .venv/installed
 		.venv/bin/pip install --quiet --disable-pip-version-check --upgrade --no-deps --target build/duckdb-$$version \
 			duckdb==$$version || exit 1; \
 		DENSITY_PEAKS_EXTENSION=build/v$$version/$(PLATFORM)/density_peaks.duckdb_extension \
-			PYTHONPATH=build/duckdb-$$version $(PYTHON) -m pytest -q -k "not knn_graph and not memory" \
+			PYTHONPATH="$(CURDIR)/build/duckdb-$$version" $(PYTHON) -m pytest -q -k "not knn_graph and not memory" \
 			tests/sql tests/client/test_versions.py tests/tools/test_wheel.py || exit 1; done
 
 report: release .venv/installed
