@@ -13,7 +13,9 @@ ifdef TARGET
 TRIPLE := $(firstword $(subst ., ,$(TARGET)))
 PLATFORM := $(if $(filter aarch64-%,$(TARGET)),linux_arm64,linux_amd64)
 LIBRARY := target/$(TRIPLE)/release/libdensity_peaks.so
-COMPILE := PATH="$(CURDIR)/build/zig/bin:$$PATH" cargo zigbuild --lib --target $(TARGET) --no-default-features --features extension
+# numkong's kernels want popcnt named, and for arm64 they do not compile.
+COMPILE := PATH="$(CURDIR)/build/zig/bin:$$PATH" CFLAGS_x86_64_unknown_linux_gnu=-mpopcnt cargo zigbuild --lib \
+	--target $(TARGET) $(if $(filter aarch64-%,$(TARGET)),--no-default-features --features extension)
 COMPILER := build/zig/installed
 else
 LIBRARY := target/release/libdensity_peaks.$(if $(filter Darwin,$(shell uname -s)),dylib,so)
