@@ -1,13 +1,32 @@
 # make demo    build, and run the main job on the songs in data/
 # make test    format, lints, unit, property, SQL and client tests
 # make report  build/report.html, a page about the songs' clusters
-# make release build/density_peaks.duckdb_extension
+# make release build/density_peaks.duckdb_extension, and a file for each version of DuckDB in DUCKDB_VERSIONS
+#              TARGET=x86_64-unknown-linux-gnu.2.28 or aarch64-unknown-linux-gnu.2.28 compiles them for Linux with a
+#              glibc as old as that, and without libstdc++; see docs/install.md
+# make repository build/repository, a folder for DuckDB's INSTALL; SIGNING_KEY=key.pem signs it
+# make wheel   dist/density_peaks-*.whl, the Python package
+# make test-versions  SQL tests on each known version of DuckDB but the newest, which make test runs on
 
-EXTENSION := build/density_peaks.duckdb_extension
-LIBRARY := target/release/libdensity_peaks.$(if $(filter Darwin,$(shell uname -s)),dylib,so)
 PYTHON := .venv/bin/python
+ifdef TARGET
+TRIPLE := $(firstword $(subst ., ,$(TARGET)))
+PLATFORM := $(if $(filter aarch64-%,$(TARGET)),linux_arm64,linux_amd64)
+LIBRARY := target/$(TRIPLE)/release/libdensity_peaks.so
+# numkong's kernels want popcnt named, and for arm64 they do not compile.
+COMPILE := PATH="$(CURDIR)/build/zig/bin:$$PATH" CFLAGS_x86_64_unknown_linux_gnu=-mpopcnt cargo zigbuild --lib \
+	--target $(TARGET) $(if $(filter aarch64-%,$(TARGET)),--no-default-features --features extension)
+COMPILER := build/zig/installed
+else
+LIBRARY := target/release/libdensity_peaks.$(if $(filter Darwin,$(shell uname -s)),dylib,so)
+PLATFORM = $(shell PYTHONPATH=scripts python3 -c "import package; print(package.own_platform())")
+COMPILE := cargo build
+endif
+# Oldest first. The last one is that of requirements.txt.
+KNOWN_VERSIONS := $(shell cut -d " " -f 1 src/duckdb/known_versions.txt)
+DUCKDB_VERSIONS ?= $(KNOWN_VERSIONS)
 
-.PHONY: demo test report release clean
+.PHONY: demo test test-versions report release repository wheel clean
 
 demo: release .venv/installed
 	$(PYTHON) scripts/run_sql.py sql/demo.sql
@@ -22,14 +41,39 @@ test: release .venv/installed
 	cargo test --release --locked
 	$(PYTHON) -m pytest -q -rs tests
 
+test-versions: release .venv/installed
+	for version in $(filter-out $(lastword $(KNOWN_VERSIONS)),$(KNOWN_VERSIONS)); do \
+		.venv/bin/pip install --quiet --disable-pip-version-check --upgrade --no-deps --target build/duckdb-$$version \
+			duckdb==$$version || exit 1; \
+		DENSITY_PEAKS_EXTENSION=build/v$$version/$(PLATFORM)/density_peaks.duckdb_extension \
+			PYTHONPATH="$(CURDIR)/build/duckdb-$$version" $(PYTHON) -m pytest -q -k "not knn_graph and not memory" \
+			tests/sql tests/client/test_versions.py tests/tools/test_wheel.py || exit 1; done
+
 report: release .venv/installed
 	$(PYTHON) scripts/run_sql.py sql/report.sql
 	$(PYTHON) scripts/report.py build/songs.db --clusters clusters --source songs --transition p --label label \
 		--columns title,artist,album,year,source -o build/report.html
 
-release:
-	cargo build --release --locked
-	python3 scripts/package.py $(LIBRARY) $(EXTENSION)
+release: $(COMPILER)
+	$(COMPILE) --release --locked
+	rm -rf build/v*/$(PLATFORM)
+	python3 scripts/package.py $(LIBRARY) build --duckdb $(DUCKDB_VERSIONS) --platform $(PLATFORM)
+
+build/zig/installed:
+	python3 -m venv build/zig
+	build/zig/bin/pip install --quiet --disable-pip-version-check ziglang==0.17.1 cargo-zigbuild==0.24.1
+	rustup target add x86_64-unknown-linux-gnu aarch64-unknown-linux-gnu
+	touch $@
+
+repository: release
+	rm -rf build/repository
+	python3 scripts/repository.py build build/repository $(if $(SIGNING_KEY),--signing-key $(SIGNING_KEY))
+
+# Who has the package trusts its key, so one that is made for it and thrown away serves too.
+wheel: release
+	rm -rf build/signed
+	python3 scripts/repository.py build build/signed $(if $(SIGNING_KEY),--signing-key $(SIGNING_KEY),--throw-away-key)
+	python3 scripts/wheel.py build/signed dist
 
 .venv/installed: requirements.txt
 	python3 -m venv .venv
@@ -37,4 +81,4 @@ release:
 	touch $@
 
 clean:
-	rm -rf build target .venv
+	rm -rf build dist target .venv

@@ -5,14 +5,18 @@
 //! is that program turned to SQL ([`sql`]): an aggregate, the [`sink`], collects the rows of each
 //! relation; a table function, the [`result`], runs the plan (in a [`job`]) and emits rows that number
 //! their points; and a scalar function, the [`id_function`], turns the numbers back into ids. They meet
-//! in a [`slot`]. All of it happens in the caller's own statement and transaction.
+//! in a [`slot`]. All of it happens in the caller's own statement and transaction. DuckDB calls the [`entry_point`].
 
+mod api_table;
 mod arguments;
 mod bound;
 mod collect;
 mod embeddings;
+mod entry_point;
 mod errors;
 mod explain_pair;
+#[cfg_attr(not(unix), path = "exported_unknown.rs")]
+mod exported;
 mod functions;
 mod host;
 mod id_function;
@@ -24,21 +28,3 @@ mod scores;
 mod sink;
 mod slot;
 mod sql;
-
-use duckdb_loadable_macros::duckdb_entrypoint_c_api_v2;
-use duckdb_neo::extension::Extension;
-
-#[duckdb_entrypoint_c_api_v2(extension_name = "density_peaks", api_version = "v2.0.0")]
-fn load(extension: &Extension) -> Result<(), Box<dyn std::error::Error>> {
-    bound::register(extension)?;
-    sink::register(extension)?;
-    result::register(extension)?;
-    id_function::register(extension)?;
-    host::register(extension)?;
-    functions::register(extension)?;
-    functions::register_version(extension)?;
-    functions::register_slots(extension)?;
-    scores::register(extension)?;
-    explain_pair::register(extension)?;
-    Ok(())
-}

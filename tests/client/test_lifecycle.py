@@ -381,11 +381,11 @@ def test_progress_moves_and_never_goes_back(big, query):
     assert max(seen) <= 100 and len(set(seen)) > 2
 
 
-def test_file_says_that_it_is_for_duckdb_2_0_0_alone():
+def test_file_says_that_it_is_for_this_version_of_duckdb_alone():
     footer = EXTENSION.read_bytes()[-512:-256]
     fields = [footer[start : start + 32].rstrip(b"\0").decode() for start in range(0, 256, 32)][::-1]
     magic, platform, version, own_version, abi = fields[:5]
-    assert (magic, version, abi) == ("4", "v2.0.0", "C_STRUCT_UNSTABLE")
+    assert (magic, version, abi) == ("4", f"v{duckdb.__version__}", "C_STRUCT_UNSTABLE")
     with connect() as con:
         assert con.execute("PRAGMA platform").fetchall() == [(platform,)]
         assert con.execute("SELECT 'v' || density_peaks_version()").fetchall() == [(own_version,)]
@@ -396,7 +396,7 @@ def test_file_says_that_it_is_for_duckdb_2_0_0_alone():
 def test_file_changed_to_another_duckdb_version_is_refused_with_both_versions(tmp_path):
     other = tmp_path / "density_peaks.duckdb_extension"
     data = EXTENSION.read_bytes()
-    other.write_bytes(data[:-512] + data[-512:].replace(b"v2.0.0\0", b"v1.4.0\0"))
+    other.write_bytes(data[:-512] + data[-512:].replace(f"v{duckdb.__version__}\0".encode(), b"v1.4.0\0"))
     with duckdb.connect(config={"allow_unsigned_extensions": True}) as con:
-        with pytest.raises(duckdb.Error, match="v1.4.0(.|\n)*v2.0.0"):
+        with pytest.raises(duckdb.Error, match=f"v1.4.0(.|\n)*v{duckdb.__version__}"):
             con.execute(f"LOAD '{other}'")

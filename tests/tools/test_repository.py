@@ -1,0 +1,127 @@
+"""scripts/repository.py: DuckDB installs from the folder, and from a server of it, what the key has signed."""
+
+import functools
+import gzip
+import http.server
+import shutil
+import subprocess
+import sys
+import threading
+
+import duckdb
+import package
+import pytest
+import repository
+from conftest import EXTENSION, ROOT
+
+PATH = f"v{duckdb.__version__}/{package.own_platform()}"
+needs_openssl = pytest.mark.skipif(not shutil.which("openssl"), reason="needs openssl, which is not here")
+
+
+@pytest.fixture(scope="module")
+def build(tmp_path_factory):
+    """A folder as `make release` leaves it, with the extension for this DuckDB alone."""
+    folder = tmp_path_factory.mktemp("build")
+    (folder / PATH).mkdir(parents=True)
+    shutil.copy(EXTENSION, folder / PATH / package.NAME)
+    return folder
+
+
+def made(build, folder, *options):
+    command = [sys.executable, ROOT / "scripts" / "repository.py", build, folder, *options]
+    done = subprocess.run(command, capture_output=True, text=True)
+    return folder if done.returncode == 0 else done.stderr
+
+
+@pytest.fixture(scope="module")
+def unsigned(build, tmp_path_factory):
+    return made(build, tmp_path_factory.mktemp("unsigned"))
+
+
+@pytest.fixture(scope="module")
+def signed(build, tmp_path_factory):
+    return made(build, tmp_path_factory.mktemp("signed"), "--throw-away-key")
+
+
+def connect(home, **config):
+    return duckdb.connect(config={"home_directory": str(home), "autoinstall_known_extensions": False, **config})
+
+
+def version(con):
+    return con.execute("SELECT density_peaks_version()").fetchone()[0]
+
+
+def test_installs_from_the_folder(unsigned, tmp_path):
+    with connect(tmp_path, allow_unsigned_extensions=True) as con:
+        con.execute(f"INSTALL density_peaks FROM '{unsigned}'")
+        con.execute("LOAD density_peaks")
+        assert version(con) == package.own_version()
+    assert not (unsigned / ".well-known").exists()
+
+
+def test_installs_from_the_folder_that_a_setting_names_and_looks_there_for_updates(unsigned, tmp_path):
+    with connect(tmp_path, allow_unsigned_extensions=True, custom_extension_repository=str(unsigned)) as con:
+        con.execute("INSTALL density_peaks")
+        con.execute("LOAD density_peaks")
+        assert version(con) == package.own_version()
+        updated = con.execute("UPDATE EXTENSIONS (density_peaks)").fetchall()
+        assert [row[0] for row in updated] == ["density_peaks"] and "NO_UPDATE_AVAILABLE" in updated[0]
+
+
+def test_installs_from_a_server_of_the_folder(unsigned, tmp_path):
+    class Quiet(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *_):
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=unsigned)) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        with connect(tmp_path, allow_unsigned_extensions=True) as con:
+            con.execute(f"INSTALL density_peaks FROM 'http://127.0.0.1:{server.server_port}'")
+            con.execute("LOAD density_peaks")
+            assert version(con) == package.own_version()
+        server.shutdown()
+
+
+def create_and_install(con, folder):
+    con.execute("SET allow_extension_repositories = 'allowed'")
+    con.execute(f"CREATE EXTENSION REPOSITORY dp WITH PREFIX '{folder}'")
+    con.execute("INSTALL density_peaks FROM dp")
+
+
+@needs_openssl
+def test_signed_repository_needs_no_unsigned_extensions(signed, tmp_path):
+    with connect(tmp_path) as con:
+        create_and_install(con, signed)
+        con.execute("LOAD density_peaks FROM dp")
+        assert version(con) == package.own_version()
+
+
+@needs_openssl
+def test_a_file_that_was_changed_after_it_was_signed_is_not_installed(signed, tmp_path):
+    folder = tmp_path / "changed"
+    shutil.copytree(signed, folder)
+    file = folder / PATH / f"{package.NAME}.gz"
+    content = bytearray(gzip.decompress(file.read_bytes()))
+    content[len(content) // 2] ^= 1
+    file.write_bytes(gzip.compress(content))
+    with connect(tmp_path / "home") as con, pytest.raises(duckdb.IOException, match="valid signature"):
+        create_and_install(con, folder)
+
+
+@needs_openssl
+def test_a_given_key_signs_and_one_of_another_size_is_refused(build, tmp_path):
+    for bits in (2048, 3072):
+        repository.openssl("genpkey", "-algorithm", "RSA", "-pkeyopt", f"rsa_keygen_bits:{bits}", "-out", tmp_path / f"{bits}")
+    with connect(tmp_path) as con:
+        create_and_install(con, made(build, tmp_path / "r", "--signing-key", tmp_path / "2048"))
+    assert "no RSA key of 2048 bits" in made(build, tmp_path / "s", "--signing-key", tmp_path / "3072")
+    assert "No such file" in made(build, tmp_path / "t", "--signing-key", tmp_path / "none")
+
+
+def test_a_folder_without_extensions_says_what_makes_them(tmp_path):
+    assert "make release" in made(tmp_path, tmp_path / "repository")
+
+
+def test_the_same_extension_gives_the_same_file(build, unsigned, tmp_path):
+    again = made(build, tmp_path / "again")
+    assert (again / PATH / f"{package.NAME}.gz").read_bytes() == (unsigned / PATH / f"{package.NAME}.gz").read_bytes()
