@@ -32,7 +32,7 @@ use crate::core::transition;
 
 /// The tail is fitted where there are so many strangers and [`NEAR`] of it; or a quarter of the neighbors,
 /// where that is fewer; and half of it again, while the graph has not as many. The constants of this file were
-/// chosen together on labelled and generated points, see "Nothing set" in docs/results.md.
+/// chosen together on labelled and generated points, see "Without labels" in docs/results.md.
 const STRANGERS: f64 = 10.0;
 const FEWEST_STRANGERS: f64 = 0.3;
 const NEAR: f64 = 0.25;
@@ -255,24 +255,42 @@ mod tests {
         from_edges(n as usize, &src, &dst, &distance, &Monitor::new()).unwrap()
     }
 
-    fn kernel(graph: &Matrix) -> Kernel {
-        kernel_of_distances(graph, &Monitor::new()).unwrap()
+    fn found(graph: &Matrix) -> Calibration {
+        of_distances(graph, &Monitor::new()).unwrap().0
+    }
+
+    /// The hazard of edges between clusters.
+    fn between(graph: &Matrix, cluster: &[u32]) -> Vec<(f64, f64)> {
+        hazard(graph.rows(), &|i| row(graph, i), |i, j| cluster[i] != cluster[j])
     }
 
     #[test]
     fn the_tail_is_that_of_the_strangers() {
         let graph = pairs(1000, 40);
         let cluster: Vec<u32> = (0..1000).map(|i| i / 2).collect();
-        let tail = tail(1000, &|i| row(&graph, i), &cluster, 10.0).unwrap();
+        let tail = tail(&between(&graph, &cluster), 32.0).unwrap();
         assert!((tail.scale - 0.05).abs() < 0.003, "{}", tail.scale);
-        assert!((tail.location(1.0) - 0.5).abs() < 0.01, "{}", tail.location(1.0));
+        assert!((tail.distance - tail.scale * 32f64.ln() - 0.5).abs() < 0.01, "{}", tail.distance);
+        assert_eq!(tail.strangers(0.0), 0.0);
+        assert!((tail.strangers(tail.distance) - 32.0).abs() < 1e-3);
     }
 
     #[test]
-    fn a_graph_of_matches_alone_keeps_the_default() {
-        assert_eq!(kernel(&pairs(100, 0)), Kernel::default());
-        assert_eq!(kernel(&from_edges(0, &[], &[], &[], &Monitor::new()).unwrap()), Kernel::default());
-        assert_eq!(kernel(&from_edges(2, &[0, 1], &[1, 0], &[0.0, 0.0], &Monitor::new()).unwrap()), Kernel::default());
+    fn matches_make_the_similarity_of_the_kernel() {
+        let Calibration::Kernel(kernel) = found(&pairs(1000, 40)) else { panic!("there are strangers") };
+        // The match is certain, the first stranger is not one.
+        assert_eq!(kernel.similarity(0.0), 1.0);
+        assert!(kernel.similarity(0.2) > 0.9 && kernel.similarity(0.5) < 0.1, "{kernel:?}");
+    }
+
+    #[test]
+    fn a_graph_of_matches_alone_has_communities() {
+        let Calibration::Communities(community) = found(&pairs(100, 0)) else { panic!("no strangers") };
+        assert!((0..100).all(|i| community[i] as usize == i / 2));
+        let none = |n| from_edges(n, &[], &[], &[], &Monitor::new()).unwrap();
+        assert_eq!(found(&none(0)), Calibration::Communities(vec![]));
+        let zero = from_edges(2, &[0, 1], &[1, 0], &[0.0, 0.0], &Monitor::new()).unwrap();
+        assert_eq!(found(&zero), Calibration::Communities(vec![0, 0]));
     }
 
     #[test]
@@ -283,8 +301,9 @@ mod tests {
         let distances: Vec<f64> = edges.iter().map(|edge| edge.2).collect();
         let graph = from_edges(4, &column(|e| e.0), &column(|e| e.1), &distances, &Monitor::new()).unwrap();
         // The hazard is 1/4, 1/4 + 1/3, 1/4 + 1/3 + 1/2 and 1 more.
-        let tail = tail(4, &|i| row(&graph, i), &[0, 1, 2, 3], 1.0).unwrap();
-        assert_eq!((tail.distance, tail.strangers), (0.3, 1.0));
-        assert!((tail.scale - 0.2 / std::f64::consts::LN_10).abs() < 1e-12);
+        let hazard = between(&graph, &[0, 1, 2, 3]);
+        assert_eq!(hazard.iter().map(|step| step.0).collect::<Vec<_>>(), distances);
+        let expected = [0.25, 0.25 + 1.0 / 3.0, 0.75 + 1.0 / 3.0, 1.75 + 1.0 / 3.0];
+        assert!(hazard.iter().zip(expected).all(|(step, expected)| (step.1 - expected).abs() < 1e-12));
     }
 }

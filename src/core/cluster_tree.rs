@@ -195,3 +195,73 @@ pub fn peaks_within(density: Vec<f64>, distances: &Matrix, cluster: &[u32], moni
     }
     Ok(Clustering { cluster: number_trees(&parent), parent, delta, density })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::sparse::from_edges;
+
+    /// P of rows of neighbors with a similarity each.
+    fn links(rows: &[&[(u32, f64)]]) -> Links {
+        let (mut src, mut dst, mut values) = (vec![], vec![], vec![]);
+        for (i, row) in rows.iter().enumerate() {
+            let sum = 1.0 + row.iter().map(|edge| edge.1).sum::<f64>();
+            for (j, similarity) in std::iter::once((i as u32, 1.0)).chain(row.iter().copied()) {
+                src.push(i as u32);
+                dst.push(j);
+                values.push(similarity / sum);
+            }
+        }
+        let monitor = Monitor::new();
+        Links::new(&from_edges(rows.len(), &src, &dst, &values, &monitor).unwrap(), &monitor).unwrap()
+    }
+
+    fn tree(links: &Links, constraints: &Constraints) -> ClusterTree {
+        ClusterTree::new(links, constraints, &Monitor::new()).unwrap()
+    }
+
+    #[test]
+    fn a_pair_that_no_row_had_room_for_says_nothing() {
+        // Four points in a ring, each with its two neighbors, all alike: the rows are full of copies.
+        let full: &[&[(u32, f64)]] =
+            &[&[(1, 1.0), (3, 1.0)], &[(0, 1.0), (2, 1.0)], &[(1, 1.0), (3, 1.0)], &[(0, 1.0), (2, 1.0)]];
+        let links_of_full = links(full);
+        assert_eq!(links_of_full.open, [1.0; 4]);
+        let heights: Vec<f64> =
+            tree(&links_of_full, &Constraints::default()).merges().iter().map(|m| m.height).collect();
+        assert_eq!(heights, [1.0; 3]);
+        // With a far neighbor at the end of each row, the two pairs across are known to be apart.
+        let mut ended: Vec<Vec<(u32, f64)>> = full.iter().map(|row| row.to_vec()).collect();
+        ended.iter_mut().for_each(|row| row.push((4, 1e-9)));
+        ended.push(vec![]);
+        let rows: Vec<&[(u32, f64)]> = ended.iter().map(Vec::as_slice).collect();
+        let merges = tree(&links(&rows), &Constraints::default()).merges().to_vec();
+        // First two pairs of neighbors, each with one link, then both by the two links of four pairs.
+        assert_eq!(merges.len(), 3);
+        assert!((merges[2].height - 2.0 / 4f64.powf(POWER)).abs() < 1e-6, "{merges:?}");
+    }
+
+    #[test]
+    fn the_strength_is_the_largest_of_overlap_and_both_similarities() {
+        let links = links(&[&[(1, 0.5)], &[(0, 0.2), (2, 0.9)], &[(1, 0.9)]]);
+        let [link] = links.of(0) else { panic!("one link") };
+        let p = |row: &[f64]| row.iter().map(|s| s / row.iter().sum::<f64>()).collect::<Vec<f64>>();
+        let (a, b) = (p(&[1.0, 0.5]), p(&[0.2, 1.0, 0.9]));
+        let overlap = (a[0] * b[0]).sqrt() + (a[1] * b[1]).sqrt();
+        assert!((link.overlap - overlap).abs() < 1e-12 && link.to == 1);
+        assert!((link.strength - overlap.max(0.5)).abs() < 1e-12);
+        assert!(links.open.iter().zip([0.5, 0.2, 0.9]).all(|(open, least)| (open - least).abs() < 1e-12));
+    }
+
+    #[test]
+    fn constraints_hold_at_every_height() {
+        let links = links(&[&[(1, 0.9)], &[(0, 0.9), (2, 0.8)], &[(1, 0.8), (3, 0.9)], &[(2, 0.9)]]);
+        let constraints = Constraints { must_link: vec![(0, 3)], cannot_link: vec![(1, 2)] };
+        let tree = tree(&links, &constraints);
+        let cluster = tree.clusters(&links, &Monitor::new()).unwrap();
+        assert!(cluster[0] == cluster[3] && cluster[1] != cluster[2]);
+        let coarsest = tree.coarsest();
+        assert!(coarsest[0] == coarsest[3] && coarsest[1] != coarsest[2]);
+        assert_eq!(tree.merges()[0], Merge { points: (0, 3), height: f64::INFINITY });
+    }
+}

@@ -105,6 +105,11 @@ impl Links {
         self.open.len()
     }
 
+    /// Whether there are no points.
+    pub fn is_empty(&self) -> bool {
+        self.open.is_empty()
+    }
+
     /// The links of a point to those after it.
     pub fn of(&self, point: usize) -> &[Link] {
         &self.links[self.starts[point]..self.starts[point + 1]]

@@ -1,18 +1,20 @@
-"""sigma := 'auto' and tau := 'auto' beside the same in numpy, on the songs of this repository."""
+"""sigma := 'auto' and the clusters without a threshold beside the same in numpy, on the songs of this repository."""
 
 import numpy as np
 import pytest
 from conftest import ROOT, connect
 from scipy.sparse import csr_matrix
+from sklearn.isotonic import IsotonicRegression
 
-LEVEL, COARSE_LEVEL, COARSE_TAU, STRANGERS = 0.015, 0.05, 0.95, 10.0
+STRANGERS, NEAR, MATCHES, FIRST_LEVEL, LOWEST, POWER, FLOOR = 10.0, 0.25, 0.85, 0.05, 0.1, 0.7, 0.05
+K = 40
 
 
 @pytest.fixture(scope="module")
 def songs():
     with connect(threads=2) as con:
         con.execute(f"CREATE TABLE songs AS FROM '{ROOT}/data/songs.parquet'")
-        con.execute("CREATE TABLE g AS FROM knn_graph('songs', k := 80)")
+        con.execute(f"CREATE TABLE g AS FROM knn_graph('songs', k := {K})")
         yield con
 
 
@@ -32,113 +34,268 @@ def transition(src, dst, similarity, n):
     return csr_matrix(p.multiply(1 / p.sum(axis=1)))
 
 
-def peaks(p, src, dst):
-    """Densities, the edges that go up with their distances, and each point's parent and delta."""
-    n = p.shape[0]
-    density = np.ones(n)
-    for _ in range(100):
-        new = p.T @ density
-        moved, density = np.linalg.norm(new - density), new
-        if moved <= 0.05:
-            break
-    # What is equal but for rounding is equal.
-    density = density.round(10)
-    up = (density[dst] > density[src]) | ((density[dst] == density[src]) & (dst < src))
-    src, dst, root = src[up], dst[up], p.sqrt()
-    distance = (1 - np.asarray(root[src].multiply(root[dst]).sum(axis=1)).ravel()).round(10)
-    parent, delta = np.arange(n), np.full(n, np.inf)
-    for at in np.lexsort((dst, -density[dst], distance, src))[::-1]:
-        parent[src[at]], delta[src[at]] = dst[at], distance[at]
-    return src, dst, distance, parent, delta
-
-
-def clusters(parent, delta, tau):
-    root = np.where(delta < tau, parent, np.arange(len(parent)))
-    while (root[root] != root).any():
-        root = root[root]
-    return root
+def hazard(distance, ends, n):
+    distance = np.sort(distance)
+    return distance, np.cumsum(1 / (n - np.searchsorted(np.sort(ends), distance)))
 
 
 def tail(src, dst, distance, n, cluster):
-    """Where a tenth of the strangers, and all, are expected, by the Nelson-Aalen estimator."""
-    last = np.zeros(n)
-    np.maximum.at(last, src, distance)
-    between = np.sort(distance[cluster[src] != cluster[dst]])
-    hazard = np.cumsum(1 / (n - np.searchsorted(np.sort(last), between)))
-    near, far = (between[np.searchsorted(hazard, strangers)] for strangers in (STRANGERS / 10, STRANGERS))
-    return far, (far - near) / np.log(10)
+    """Where a part of the strangers, and all, are expected, by the Nelson-Aalen estimator."""
+    ends = np.zeros(n)
+    np.maximum.at(ends, src, distance)
+    between, strangers = hazard(distance[cluster[src] != cluster[dst]], ends, n)
+    near, far = (between[np.searchsorted(strangers, count)] for count in (STRANGERS * NEAR, STRANGERS))
+    return far, (far - near) / -np.log(NEAR)
 
 
-def kernel(src, dst, distance, n):
-    location, similarity = None, np.ones(len(distance))
-    while True:
-        cluster = clusters(*peaks(transition(src, dst, similarity, n), src, dst)[3:], COARSE_TAU)
-        far, scale = tail(src, dst, distance, n, cluster)
-        before, location = location, far + scale * np.log(COARSE_LEVEL / STRANGERS)
-        if before is not None and abs(location - before) < 0.02 * scale:
-            return far + scale * np.log(LEVEL / STRANGERS), scale
-        similarity = np.exp(-np.exp((distance - location) / scale))
+def level(src, distance, n, far, scale):
+    ends = np.zeros(n)
+    np.maximum.at(ends, src, distance)
+    at, neighbors = hazard(distance, ends, n)
+    expected = lambda d: STRANGERS * (np.exp((d - far) / scale) - np.exp(-far / scale))  # noqa: E731
+    last = np.arange(len(at) // 200 - 1, len(at), len(at) // 200)
+    d, h = np.r_[0, at[last]], np.diff(np.r_[0, neighbors[last]])
+    parts = IsotonicRegression().fit_transform(np.arange(len(h)), np.diff(expected(d)) / h, sample_weight=h)
+    # The part is that of the middle of each run of equal values.
+    firsts = np.flatnonzero(np.r_[True, np.diff(parts) > 1e-12])
+    middle = (d[firsts] + d[np.r_[firsts[1:], len(parts)]]) / 2
+    return np.clip(expected(np.interp(1 - MATCHES, parts[firsts], middle)), 0.003, 1)
 
 
-def bits(src, dst, flow, cluster):
+def links(p, src, dst):
+    """Each undirected edge once: ends, strength and overlap; and what each row leaves open."""
+    unit = np.asarray(p.max(axis=1).todense()).ravel()
+    edge = np.unique(np.sort(np.c_[src, dst], axis=1), axis=0)
+    a, b = edge[edge[:, 0] != edge[:, 1]].T
+    root = p.sqrt()
+    overlap = np.asarray(root[a].multiply(root[b]).sum(axis=1)).ravel()
+    w = csr_matrix(p.multiply(1 / unit[:, None]))
+    strength = np.maximum(overlap, np.maximum(np.asarray(w[a, b]).ravel(), np.asarray(w[b, a]).ravel()))
+    open_ = np.array([np.delete(w.data[w.indptr[i] : w.indptr[i + 1]], np.searchsorted(w.indices[w.indptr[i] : w.indptr[i + 1]], i)).min() for i in range(p.shape[0])])
+    kept = strength >= FLOOR
+    return a[kept], b[kept], strength[kept], overlap[kept], open_
+
+
+def tree(a, b, strength, open_, n):
+    """Merges of two points of the clusters with the height, by looking at all pairs of clusters each time that
+    one of them changes."""
+    between = [{} for _ in range(n)]
+    for i, j, s in zip(a.tolist(), b.tolist(), strength.tolist()):
+        between[i][j] = between[j][i] = (s, 1)
+    members, sums = [1.0] * n, open_.tolist()
+    value = lambda x, y: between[x][y][0] / (  # noqa: E731
+        between[x][y][1] + (members[x] * members[y] - between[x][y][1]) * (1 - sums[x] / members[x] * sums[y] / members[y])
+    ) ** POWER
+    best = {x: max((value(x, y), -min(x, y), -max(x, y)) for y in between[x]) for x in range(n) if between[x]}
+    first, merges, height = list(range(n)), [], 1.0
+    while best:
+        top = max(best.values())
+        if top[0] < LOWEST:
+            break
+        x, y, new = -top[1], -top[2], len(members)
+        height = min(height, top[0])
+        merges.append((first[x], first[y], height))
+        union = dict(between[x])
+        for other, (s, m) in between[y].items():
+            union[other] = (union.get(other, (0, 0))[0] + s, union.get(other, (0, 0))[1] + m)
+        union.pop(x, None), union.pop(y, None)
+        members.append(members[x] + members[y])
+        sums.append(sums[x] + sums[y])
+        first.append(min(first[x], first[y]))
+        between.append(union)
+        for other, pair in union.items():
+            between[other].pop(x, None), between[other].pop(y, None)
+            between[other][new] = pair
+        between[x] = between[y] = {}
+        best.pop(x), best.pop(y)
+        for changed in [new, *union]:
+            options = [(value(changed, z), -min(changed, z), -max(changed, z)) for z in between[changed]]
+            if options:
+                best[changed] = max(options)
+            else:
+                best.pop(changed, None)
+    return merges
+
+
+def clusters(merges, n):
+    root = np.arange(n)
+
+    def find(i):
+        while root[i] != i:
+            i = root[i]
+        return i
+
+    for a, b, _ in merges:
+        a, b = find(a), find(b)
+        root[max(a, b)] = min(a, b)
+    return np.array([find(i) for i in range(n)])
+
+
+def bits(a, b, flow, cluster):
     """The map equation for clusters of a walk that takes each edge so often, both ways alike."""
-    own, other, apart = cluster[src], cluster[dst], cluster[src] != cluster[dst]
+    own, other, apart = cluster[a], cluster[b], cluster[a] != cluster[b]
     visits = np.bincount(np.r_[own, other], np.r_[flow, flow])
     exits = np.bincount(np.r_[own[apart], other[apart]], np.r_[flow[apart], flow[apart]], minlength=len(visits))
     plogp = lambda x: np.sum(np.where(x > 0, x * np.log2(np.where(x > 0, x, 1)), 0))  # noqa: E731
     return plogp(np.sum(exits)) - 2 * plogp(exits) + plogp(exits + visits)
 
 
-def test_the_kernel_and_tau_are_those_of_numpy(songs):
-    name, location, scale, sigma, tau = songs.execute("FROM auto_parameters('g')").fetchone()
+@pytest.fixture(scope="module")
+def reference(songs):
+    """Location and scale of the kernel, and the clusters, in numpy; the communities are those of cluster_with."""
     src, dst, distance, n = edges_of(songs)
-    assert (name, sigma) == ("gumbel", None)
-    assert (location, scale) == pytest.approx(kernel(src, dst, distance, n), rel=1e-6)
-
-    p = transition(src, dst, np.exp(-np.exp((distance - location) / scale)), n)
-    above, below, apart, parent, delta = peaks(p, src, dst)
-    weight = (1 - apart) ** 4
-    sums = 1 + np.bincount(above, weight, n) + np.bincount(below, weight, n)
-    flow = weight / sums[above] + weight / sums[below]
+    songs.execute("""
+        CREATE TABLE near AS SELECT * REPLACE (0.0 AS distance) FROM g
+        QUALIFY row_number() OVER (PARTITION BY src ORDER BY distance, dst) <= 20""")
+    cluster = songs.execute("""
+        SELECT cluster_id FROM cluster_with('near', method := 'map_equation', threshold := 1, sigma := 1) ORDER BY id
+        """).fetchnumpy()["cluster_id"]
+    far, scale = tail(src, dst, distance, n, cluster)
+    at = FIRST_LEVEL
+    similarity = lambda: np.exp(-STRANGERS / at * (np.exp((distance - far) / scale) - np.exp(-far / scale)))  # noqa: E731
+    for _ in range(2):
+        a, b, strength, _, open_ = links(transition(src, dst, similarity(), n), src, dst)
+        far, scale = tail(src, dst, distance, n, clusters(tree(a, b, strength, open_, n), n))
+        at = level(src, distance, n, far, scale)
+    a, b, strength, overlap, open_ = links(transition(src, dst, similarity(), n), src, dst)
+    merges = tree(a, b, strength, open_, n)
+    weight = overlap**6
+    sums = 1 + np.bincount(a, weight, n) + np.bincount(b, weight, n)
+    flow = weight / sums[a] + weight / sums[b]
     flow /= 2 * flow.sum()
-    at = lambda tau: bits(above, below, flow, clusters(parent, delta, tau))  # noqa: E731
-    least = min(at(other) for other in np.linspace(0, 1, 201))
-    assert at(tau) <= least + 1e-6
-    assert at(0.9) > at(tau) + 1e-3 and at(0.2) > at(tau) + 1e-3
+    heights = sorted({height for *_, height in merges})
+    by_height = lambda h: clusters([merge for merge in merges if merge[2] >= h], n)  # noqa: E731
+    some = heights[:: max(1, len(heights) // 40)]
+    return far + scale * np.log(at / STRANGERS), scale, lambda cluster: bits(a, b, flow, cluster), [by_height(h) for h in some]
+
+
+def test_the_kernel_is_that_of_numpy(songs, reference):
+    name, location, scale, _ = songs.execute("FROM auto_parameters('g')").fetchone()
+    assert name == "gompertz"
+    assert (location, scale) == pytest.approx(reference[:2], rel=1e-6)
+
+
+def test_no_other_height_of_the_tree_takes_fewer_bits(songs, reference):
+    _, _, bits, others = reference
+    cluster = songs.execute("""
+        SELECT cluster_id FROM linkage_cluster(transition_matrix('g', sigma := 'auto')) ORDER BY id
+        """).fetchnumpy()["cluster_id"]
+    least = bits(cluster)
+    assert min(bits(other) for other in others) >= least - 1e-9
+    # Some height gives nearly the same clusters, and the ends of the tree do not.
+    same = lambda one, other: len(np.unique(np.c_[one, other], axis=0)) - max(len(np.unique(one)), len(np.unique(other)))  # noqa: E731
+    assert min(same(cluster, other) for other in others) <= 40
+    assert same(cluster, others[0]) > 100 or bits(others[0]) > least + 1e-3
 
 
 def test_the_kernel_is_the_one_that_p_is_made_with(songs):
-    _, location, scale, _, _ = songs.execute("FROM auto_parameters('g')").fetchone()
+    _, location, scale, _ = songs.execute("FROM auto_parameters('g')").fetchone()
     rows, difference = songs.execute(f"""
         WITH weights AS (
-            SELECT src, dst, exp(-exp((distance::DOUBLE - {location!r}) / {scale!r})) AS weight FROM g
-            UNION ALL SELECT id, id, 1 FROM songs
+            SELECT src, dst, exp(exp(-{location!r} / {scale!r}) - exp((distance::DOUBLE - {location!r}) / {scale!r})) AS weight
+            FROM g UNION ALL SELECT id, id, 1 FROM songs
         ), expected AS (SELECT src, dst, weight / sum(weight) OVER (PARTITION BY src) AS probability FROM weights)
         SELECT count(*), max(abs(e.probability - p.probability))
         FROM expected e JOIN transition_matrix('g', sigma := 'auto') p USING (src, dst)""").fetchone()
-    assert rows == 3891 * 81
+    assert rows == 3891 * (K + 1)
     assert difference < 1e-12
 
 
-@pytest.mark.parametrize("sigma", ["'auto'", "0.1"])
-def test_tau_is_the_same_by_any_nesting(songs, sigma):
-    songs.execute(f"""
-        CREATE OR REPLACE TABLE p AS FROM transition_matrix('g', sigma := {sigma});
+def test_clusters_and_tau_are_the_same_by_any_nesting(songs):
+    songs.execute("""
+        CREATE OR REPLACE TABLE p AS FROM transition_matrix('g', sigma := 'auto');
         CREATE OR REPLACE TABLE r AS FROM ndde('p');
         CREATE OR REPLACE TABLE d AS FROM tpdi('p')""")
-    expected = songs.execute("FROM dpc_cluster('r', 'd', tau := 'auto')").fetchall()
-    assert songs.execute("FROM dpc_cluster(ndde('p'), tpdi('p'), tau := 'auto')").fetchall() == expected
-    call = f"FROM cluster_embeddings('songs', sigma := {sigma}, tau := 'auto')"
+    expected = songs.execute("FROM linkage_cluster('p')").fetchall()
+    call = f"FROM cluster_embeddings('songs', k := {K}, sigma := 'auto', tau := 'auto')"
     assert songs.execute(call).fetchall() == expected
-    if sigma == "'auto'":
-        tau = songs.execute("SELECT tau FROM auto_parameters(knn_graph('songs'))").fetchone()[0]
-        assert songs.execute(f"FROM dpc_cluster('r', 'd', tau := {tau!r})").fetchall() == expected
+    nested = f"FROM linkage_cluster(transition_matrix(knn_graph('songs', k := {K}), sigma := 'auto'))"
+    assert songs.execute(nested).fetchall() == expected
+
+    by_tau = songs.execute("FROM dpc_cluster('r', 'd', tau := 'auto')").fetchall()
+    assert songs.execute("FROM dpc_cluster(ndde('p'), tpdi('p'), tau := 'auto')").fetchall() == by_tau
+    tau = songs.execute("SELECT tau FROM auto_parameters('g')").fetchone()[0]
+    assert songs.execute(f"FROM dpc_cluster('r', 'd', tau := {tau!r})").fetchall() == by_tau
 
 
-def test_a_graph_without_strangers_keeps_the_defaults(con):
+def test_parents_are_the_nearest_denser_points_of_the_cluster(songs):
+    songs.execute("""
+        CREATE OR REPLACE TABLE p AS FROM transition_matrix('g', sigma := 'auto');
+        CREATE OR REPLACE TABLE c AS FROM linkage_cluster('p')""")
+    wrong = songs.execute("""
+        WITH up AS (
+            SELECT src, dst, distance, s.cluster_id = d.cluster_id AS own, d.density
+            FROM tpdi('p') JOIN c s ON s.id = src JOIN c d ON d.id = dst
+            WHERE d.density > s.density OR d.density = s.density AND dst < src
+        ), nearest AS (
+            FROM up WHERE own QUALIFY row_number() OVER (PARTITION BY src ORDER BY distance, density DESC, dst) = 1
+        ), peak AS (SELECT cluster_id, arg_max(id, (density, -id)) AS peak FROM c GROUP BY ALL)
+        SELECT count(*) FROM c LEFT JOIN nearest ON src = id JOIN peak USING (cluster_id)
+        WHERE parent_id <> coalesce(dst, peak) OR is_peak <> (id = peak)
+           OR delta IS DISTINCT FROM coalesce(distance, (SELECT min(u.distance) FROM up u WHERE u.src = id))""").fetchone()
+    assert wrong == (0,)
+
+
+def people(con, sizes, dimension=64, noise=0.7):
+    """Unit vectors around as many random ones as there are sizes."""
+    random = np.random.default_rng(7)
+    unit = lambda x: x / np.linalg.norm(x, axis=1, keepdims=True)  # noqa: E731
+    label = np.repeat(np.arange(len(sizes)), sizes)
+    center = unit(random.normal(size=(len(sizes), dimension)))
+    points = unit(center[label] + noise * random.normal(size=(len(label), dimension)) / np.sqrt(dimension))
+    import pandas as pd
+
+    table = pd.DataFrame({"id": np.arange(len(label)), "label": label, "embedding": list(points.astype(np.float32))})
+    con.register("people_table", table)
+    con.execute("CREATE OR REPLACE TABLE people AS SELECT id, label, embedding::FLOAT[] AS embedding FROM people_table")
+
+
+@pytest.mark.parametrize(
+    ("sizes", "k", "least"),
+    [
+        ([300] * 3, 20, 1.0),
+        ([1000] * 5, 80, 1.0),
+        ([1000], 40, 1.0),
+        ([1] * 2000, 40, 0.99),
+        ([2] * 1000, 40, 0.99),
+        ([1, 2, 3, 5, 8, 13, 21, 34, 55, 89, 144] * 8, 20, 0.99),
+    ],
+    ids=["more points than k", "many more points than k", "one identity", "all single", "pairs", "of all sizes"],
+)
+def test_identities_of_any_size_are_found(con, sizes, k, least):
+    people(con, sizes)
+    score = con.execute(f"""
+        SELECT bcubed_f(label, cluster_id).f
+        FROM people JOIN cluster_embeddings('people', k := {k}, sigma := 'auto', tau := 'auto') USING (id)""").fetchone()[0]
+    assert score >= least
+
+
+def test_constraints_are_kept(songs):
+    songs.execute("""
+        CREATE OR REPLACE TABLE p AS FROM transition_matrix('g', sigma := 'auto');
+        CREATE OR REPLACE TABLE c AS FROM linkage_cluster('p');
+        CREATE OR REPLACE TABLE apart AS
+        SELECT min(id) AS src, max(id) AS dst FROM c GROUP BY cluster_id HAVING count(*) > 1 ORDER BY src LIMIT 20;
+        CREATE OR REPLACE TABLE together AS
+        SELECT a.id AS src, b.id AS dst FROM c a JOIN c b ON b.cluster_id = a.cluster_id + 500
+        WHERE a.is_peak AND b.is_peak AND a.cluster_id BETWEEN 1000 AND 1019;
+        CREATE OR REPLACE TABLE new AS FROM linkage_cluster('p', must_link := 'together', cannot_link := 'apart')""")
+    same = "SELECT count(*), count(*) FILTER (a.cluster_id = b.cluster_id) FROM {} JOIN new a ON a.id = src JOIN new b ON b.id = dst"
+    assert songs.execute(same.format("apart")).fetchone() == (20, 0)
+    assert songs.execute(same.format("together")).fetchone() == (20, 20)
+    # The others are as they were, but for those near.
+    moved = songs.execute("""
+        SELECT count(*) FROM c JOIN new USING (id) WHERE c.parent_id <> new.parent_id""").fetchone()[0]
+    assert 20 <= moved < 100
+
+
+def test_without_strangers_neighbors_of_one_community_are_alike(con):
     con.execute("CREATE TABLE chain AS SELECT i AS src, i + 1 AS dst, 0.1 AS distance FROM range(10) t(i)")
-    kernel, location, scale, sigma, tau = con.execute("FROM auto_parameters('chain')").fetchone()
-    assert (kernel, location, scale, sigma) == ("exp", None, None, 0.1)
+    kernel, location, scale, tau = con.execute("FROM auto_parameters('chain')").fetchone()
+    assert (kernel, location, scale) == ("communities", None, None)
     assert 0 < tau < 1
+    con.execute("CREATE TABLE p AS FROM transition_matrix('chain', sigma := 'auto')")
+    assert con.execute("SELECT DISTINCT probability FROM p ORDER BY 1").fetchall() in ([(0.5,), (1.0,)], [(0.0,), (0.5,), (1.0,)])
     con.execute("CREATE TABLE none AS FROM chain LIMIT 0")
-    assert con.execute("FROM auto_parameters('none')").fetchall() == [("exp", None, None, 0.1, 0.7)]
+    assert con.execute("FROM auto_parameters('none')").fetchall() == [("communities", None, None, 0.7)]
+    assert con.execute("FROM linkage_cluster(transition_matrix('none', sigma := 'auto'))").fetchall() == []
