@@ -20,7 +20,7 @@
 //! [`suggest`] the clusters to look at. [`assign`] takes new points into a clustering that stands.
 //! [`constraints`] keep pairs of points together or apart, [`relabel`](mod@relabel) keeps the ids of an earlier clustering,
 //! [`partitions`] are many runs in one. [`methods`] has other clusterings, to compare with.
-//! [`calibration`] finds the kernel that a graph calls for, and [`threshold`] the tau. `model` runs a learned
+//! [`calibration`] finds the kernel that a graph calls for, [`threshold`] the tau, and [`cluster_tree`] has clusters without one. `model` runs a learned
 //! similarity, and trains one of labelled points.
 //!
 //! The core counts points by row number, 0..N. Tables come and go as Arrow record batches, see

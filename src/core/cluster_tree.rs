@@ -147,7 +147,7 @@ impl ClusterTree {
     }
 
     /// The clusters that describe a random walk along the links in the fewest bits, see
-    /// [`partition`](crate::core::partition).
+    /// `partition`.
     ///
     /// # Errors
     /// If the run is stopped.

@@ -1,5 +1,5 @@
 //! The threshold tau from the distances alone, without labels: the one whose clusters describe a random walk
-//! in the fewest bits, see [`partition`](crate::core::partition).
+//! in the fewest bits, see `partition`.
 
 use rayon::prelude::*;
 
