@@ -46,7 +46,7 @@ pub use crate::core::error::{Error, Result};
 pub use crate::core::monitor::Monitor;
 pub use crate::core::pipeline::{ClusterOptions, cluster};
 pub use crate::core::{
-    assign, calibration, cluster_tree, constraints, dpc, embeddings, error, knn, links, methods, monitor, ndde,
-    partitions, record_batch, relabel, row, scores, similarity, sparse, suggest, summary, sweep, threshold, tpdi,
+    assign, calibration, cluster_tree, constraints, dpc, embeddings, error, hierarchy, knn, links, methods, monitor,
+    ndde, partitions, record_batch, relabel, row, scores, similarity, sparse, suggest, summary, sweep, threshold, tpdi,
     transition,
 };

@@ -38,20 +38,23 @@ pub struct Agglomeration<L> {
     into: Vec<u32>,
     /// Farther clusters do not merge.
     limit: f64,
-    /// Pairs to merge, nearest first. Distances are at least 0, so that their bits order as they do.
-    heap: BinaryHeap<Reverse<(u64, u32, u32)>>,
+    /// Of each cluster the nearest other within the limit, when it was last looked for.
+    nearest: Vec<Option<Pair>>,
+    /// The same, nearest first, and some that no longer hold.
+    heap: BinaryHeap<Reverse<Pair>>,
 }
+
+/// Two clusters by the bits of their distance, which order as it does because it is at least 0, and their numbers, the
+/// smaller first.
+type Pair = (u64, u32, u32);
 
 impl<L: Linkage> Agglomeration<L> {
     /// The points with their edges, each of which both ends have.
     pub fn new(edges: Vec<HashMap<u32, Between>>, linkage: L, limit: f64) -> Self {
-        let into = (0..edges.len() as u32).collect();
-        let mut new = Self { linkage, between: edges, into, limit, heap: BinaryHeap::new() };
-        for a in 0..new.between.len() as u32 {
-            let edges = std::mem::take(&mut new.between[a as usize]);
-            edges.iter().filter(|edge| a < *edge.0).for_each(|(&b, &between)| new.consider(a, b, between));
-            new.between[a as usize] = edges;
-        }
+        let n = edges.len();
+        let into = (0..n as u32).collect();
+        let mut new = Self { linkage, between: edges, into, limit, nearest: vec![None; n], heap: BinaryHeap::new() };
+        (0..n as u32).for_each(|cluster| new.look(cluster));
         new
     }
 
@@ -59,22 +62,42 @@ impl<L: Linkage> Agglomeration<L> {
         self.into[cluster as usize] == cluster
     }
 
-    fn consider(&mut self, a: u32, b: u32, between: Between) {
+    fn pair(&self, a: u32, b: u32, between: Between) -> Option<Pair> {
         let distance = self.linkage.distance(a, b, between);
-        if distance <= self.limit {
-            self.heap.push(Reverse((distance.to_bits(), a.min(b), a.max(b))));
-        }
+        (distance <= self.limit).then(|| (distance.to_bits(), a.min(b), a.max(b)))
     }
 
-    /// The two nearest clusters, with their distance; of equal distances those of the smallest numbers. They
-    /// are not found again.
+    /// Look for the nearest of a cluster.
+    fn look(&mut self, cluster: u32) {
+        let pairs = self.between[cluster as usize].iter().filter_map(|(&b, &between)| self.pair(cluster, b, between));
+        let nearest = pairs.min();
+        self.nearest[cluster as usize] = nearest;
+        self.heap.extend(nearest.map(Reverse));
+    }
+
+    /// The two nearest clusters, with their distance; of equal distances those of the smallest numbers. They are
+    /// to be merged or kept apart next.
     pub fn nearest(&mut self) -> Option<(f64, u32, u32)> {
-        while let Some(Reverse((distance, a, b))) = self.heap.pop() {
-            if self.alive(a) && self.alive(b) {
+        while let Some(Reverse(pair @ (distance, a, b))) = self.heap.pop() {
+            if self.alive(a) && self.alive(b) && self.between[a as usize].contains_key(&b) {
                 return Some((f64::from_bits(distance), a, b));
+            }
+            // The next nearest of what is left is at least as far.
+            for end in [a, b] {
+                if self.alive(end) && self.nearest[end as usize] == Some(pair) {
+                    self.look(end);
+                }
             }
         }
         None
+    }
+
+    /// Leave two clusters apart for good, unless one of them merges.
+    pub fn keep_apart(&mut self, a: u32, b: u32) {
+        self.between[a as usize].remove(&b);
+        self.between[b as usize].remove(&a);
+        self.look(a);
+        self.look(b);
     }
 
     /// Merge two clusters; returns the number of the new one.
@@ -96,13 +119,22 @@ impl<L: Linkage> Agglomeration<L> {
         (self.into[a as usize], self.into[b as usize]) = (new, new);
         self.into.push(new);
         self.linkage.merged(a, b);
+        let mut nearest: Option<Pair> = None;
         for (&other, &between) in &union {
             let others = &mut self.between[other as usize];
             others.remove(&a);
             others.remove(&b);
             others.insert(new, between);
-            self.consider(new, other, between);
+            let Some(pair) = self.pair(new, other, between) else { continue };
+            nearest = Some(nearest.map_or(pair, |nearest| nearest.min(pair)));
+            // Where the nearest has merged, it is found out when its turn comes.
+            if self.nearest[other as usize].is_none_or(|nearest| pair < nearest) {
+                self.nearest[other as usize] = Some(pair);
+                self.heap.push(Reverse(pair));
+            }
         }
+        self.nearest.push(nearest);
+        self.heap.extend(nearest.map(Reverse));
         self.between.push(union);
         new
     }

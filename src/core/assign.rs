@@ -5,27 +5,49 @@
 //! is nearer to one of them than that one's k-th neighbor, it takes that place. So the transition rows
 //! of x and of its neighbors, and the distances between them, are those of a run over the base and x.
 //! Of the densities only that of x is computed, where the diffusion
-//! `rho_x = p_xx rho_x + sum_j p_jx rho_j` rests while its neighbors keep theirs. Then x joins as in
-//! [`dpc`](crate::core::dpc); and where it would be a peak, the cluster whose points would join it.
+//! `rho_x = p_xx rho_x + sum_j p_jx rho_j` rests while its neighbors keep theirs.
+//!
+//! With a threshold x joins as in [`dpc`](crate::core::dpc); and where it would be a peak, the cluster
+//! whose points would join it. Without one it joins the cluster that it is highest with, see
+//! [`cluster_tree`](crate::core::cluster_tree), unless that is too low. Too low, and a kernel where none is given, are
+//! learned from the clusters that stand: some base points are each taken out, and seen as if they were new.
 
 use rayon::prelude::*;
 
+use crate::core::agglomeration::Between;
+use crate::core::calibration;
+use crate::core::cluster_tree::height;
 use crate::core::dpc::check_tau;
 use crate::core::error::Result;
 use crate::core::knn::{KnnGraph, KnnOptions, Method, Points, knn_queries};
+use crate::core::links::FLOOR;
 use crate::core::monitor::Monitor;
 use crate::core::similarity::Kernel;
 use crate::core::transition::of_neighbors;
+
+/// So many base points tell the kernel and the height, at most.
+const SAMPLE: usize = 500;
 
 /// How new points join.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct AssignOptions {
     /// Neighbors a point, at least 1.
     pub k: usize,
-    /// Of the transition probabilities.
-    pub kernel: Kernel,
-    /// Largest distance to the point that is joined, between 0 and 1.
-    pub tau: f64,
+    /// Of the transition probabilities; `None`: the one that the clusters call for.
+    pub kernel: Option<Kernel>,
+    /// Largest distance to the point that is joined, between 0 and 1; `None`: without a threshold.
+    pub tau: Option<f64>,
+}
+
+/// The clustering of the base, by its points.
+#[derive(Debug, Clone, Copy)]
+pub struct Clusters<'a> {
+    /// Cluster of each point: numbers below that of the points.
+    pub cluster: &'a [u32],
+    /// Density of each.
+    pub density: &'a [f64],
+    /// Its distance to its candidate parent, infinite where it has none.
+    pub delta: &'a [f64],
 }
 
 /// What became of a new point.
@@ -40,8 +62,12 @@ pub struct Assignment {
     pub density: f64,
 }
 
-/// Assign each of `new`. Of each base point there is its density and its delta in the clustering,
-/// infinite where it has none.
+/// How many base points tell the kernel and the height.
+pub fn sample_size(base: usize, options: &AssignOptions) -> usize {
+    if options.kernel.is_some() && options.tau.is_some() { 0 } else { base.min(SAMPLE) }
+}
+
+/// Assign each of `new` to the clusters of the base.
 ///
 /// # Errors
 /// If an option is out of range, the two are of different dimensions, metrics or precisions, a
@@ -50,58 +76,118 @@ pub struct Assignment {
 pub fn assign(
     base: &Points,
     new: &Points,
-    density: &[f64],
-    delta: &[f64],
+    clusters: Clusters<'_>,
     options: &AssignOptions,
     monitor: &Monitor,
 ) -> Result<Vec<Assignment>> {
-    check_tau(options.tau)?;
+    options.tau.map_or(Ok(()), check_tau)?;
     let knn = KnnOptions { k: options.k, method: Method::Exact, ..Default::default() };
     let of_new = knn_queries(base, new, &[], &knn, monitor)?;
-    let mut met: Vec<u32> = (0..of_new.len()).flat_map(|row| of_new.row(row).0).copied().collect();
+    let size = sample_size(base.len(), options);
+    let sample: Vec<u32> = (0..size).map(|at| (at * base.len() / size) as u32).collect();
+    let of_sample = knn_queries(base, &base.select(&sample), &sample, &knn, monitor)?;
+    let kernel = options.kernel.unwrap_or_else(|| calibration::of_clusters(&of_sample, &sample, clusters.cluster));
+
+    let rows = |graph: &KnnGraph| (0..graph.len()).flat_map(|row| graph.row(row).0.to_vec()).collect::<Vec<u32>>();
+    let mut met = rows(&of_new);
+    if options.tau.is_none() {
+        met.extend(rows(&of_sample));
+    }
     met.par_sort_unstable();
     met.dedup();
     let of_met = knn_queries(base, &base.select(&met), &met, &knn, monitor)?;
-    let around = Around { of_new, of_met, met, density, delta, options };
-    (0..new.len())
-        .into_par_iter()
-        .map_init(
-            || vec![0.0; base.len()],
-            |roots, row| {
+    let mut sizes = vec![0; base.len()];
+    clusters.cluster.iter().for_each(|&cluster| sizes[cluster as usize] += 1);
+    let around = Around { of_met, met, clusters, sizes, k: options.k, kernel };
+    let roots = || vec![0.0; base.len()];
+    let lowest = match options.tau {
+        Some(_) => 0.0,
+        None => {
+            let of_point = |roots: &mut Vec<f64>, at: usize| {
                 monitor.check()?;
-                around.assign(row, roots)
-            },
-        )
-        .collect()
+                let seen = Seen { row: of_sample.row(at), point: sample[at] as usize, left_out: Some(sample[at]) };
+                around.rejoins(&seen, roots)
+            };
+            let found = (0..size).into_par_iter().map_init(roots, of_point);
+            lowest_height(found.collect::<Result<Vec<_>>>()?.into_iter().flatten().collect())
+        }
+    };
+    let of_point = |roots: &mut Vec<f64>, at: usize| {
+        monitor.check()?;
+        let seen = Seen { row: of_new.row(at), point: base.len() + at, left_out: None };
+        let (neighbors, density) = around.neighbors(&seen, roots)?;
+        Ok(match options.tau {
+            Some(tau) => by_threshold(&neighbors, density, tau),
+            None => {
+                let best = around.highest(&neighbors, &seen);
+                let own = best.filter(|best| best.height >= lowest).map(|best| best.cluster);
+                within(&neighbors, density, own)
+            }
+        })
+    };
+    (0..of_new.len()).into_par_iter().map_init(roots, of_point).collect()
 }
 
-/// A base point seen from a new one.
+/// A point that takes its place among the base.
+struct Seen<'a> {
+    /// Its neighbors in the base, with their distances.
+    row: (&'a [u32], &'a [f32]),
+    /// Its number, after those of the base if it is new.
+    point: usize,
+    /// Itself, if it is of the base.
+    left_out: Option<u32>,
+}
+
+/// A base point seen from one that takes its place.
 #[derive(Debug, Clone, Copy)]
 struct BaseNeighbor {
     row: u32,
+    cluster: u32,
     distance: f64,
     density: f64,
-    /// Whether its delta is greater, so that it would have the new point as its parent.
+    /// Whether its delta is greater, so that it would have the point as its parent.
     would_join: bool,
+    /// As of a link of the two, see [`links`](crate::core::links).
+    strength: f64,
+    similarity: f64,
+    /// The similarity of the last neighbor in its row.
+    open: f64,
+}
+
+/// The cluster that a point is highest with.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Highest {
+    cluster: u32,
+    height: f64,
 }
 
 struct Around<'a> {
-    of_new: KnnGraph,
     /// Rows of the neighbors met, which are `met`, in order.
     of_met: KnnGraph,
     met: Vec<u32>,
-    density: &'a [f64],
-    delta: &'a [f64],
-    options: &'a AssignOptions,
+    clusters: Clusters<'a>,
+    /// Points of each cluster.
+    sizes: Vec<usize>,
+    k: usize,
+    kernel: Kernel,
+}
+
+/// What the row of a neighbor says once the point has its place in it.
+struct Met {
+    /// What the two rows share over base columns.
+    shared: f64,
+    /// The probability of a step back to the point.
+    back: f64,
+    open: f64,
 }
 
 impl Around<'_> {
-    /// `roots` is 0 for every base point, and so again at the end.
-    fn assign(&self, row: usize, roots: &mut [f64]) -> Result<Assignment> {
-        let (neighbors, distances) = self.of_new.row(row);
-        let kernel = self.options.kernel;
-        let point = self.density.len() + row;
-        let similarities = neighbors.iter().zip(distances).map(|(&j, &d)| of_neighbors(kernel, point, j, d));
+    /// The neighbors of a point, and its density. `roots` is 0 for every base point, and so again at the end.
+    fn neighbors(&self, seen: &Seen<'_>, roots: &mut [f64]) -> Result<(Vec<BaseNeighbor>, f64)> {
+        let Clusters { cluster, density, delta } = self.clusters;
+        let (neighbors, distances) = seen.row;
+        let similarities = neighbors.iter().zip(distances);
+        let similarities = similarities.map(|(&j, &d)| of_neighbors(self.kernel, seen.point, j, d));
         let similarities: Vec<f64> = similarities.collect::<Result<_>>()?;
         let sum = 1.0 + similarities.iter().sum::<f64>();
         neighbors.iter().zip(&similarities).for_each(|(&j, s)| roots[j as usize] = (s / sum).sqrt());
@@ -109,55 +195,126 @@ impl Around<'_> {
         let around: Result<Vec<BaseNeighbor>> = neighbors
             .iter()
             .zip(distances.iter().zip(&similarities))
-            .map(|(&j, (&distance, &similarity))| {
-                let (shared, back) = self.shared(j, distance, similarity, roots)?;
-                inflow += back * self.density[j as usize];
-                let shared = shared + (back / sum).sqrt();
+            .map(|(&row, (&distance, &similarity))| {
+                let j = row as usize;
+                let met = self.met(row, distance, similarity, seen.left_out, roots)?;
+                inflow += met.back * density[j];
+                let shared = met.shared + (met.back / sum).sqrt();
                 let distance = (1.0 - shared).clamp(0.0, 1.0);
-                let would_join = distance < self.delta[j as usize];
-                Ok(BaseNeighbor { row: j, distance, density: self.density[j as usize], would_join })
+                let (would_join, strength) = (distance < delta[j], shared.max(similarity));
+                let (cluster, density) = (cluster[j], density[j]);
+                Ok(BaseNeighbor { row, cluster, distance, density, would_join, strength, similarity, open: met.open })
             })
             .collect();
         neighbors.iter().for_each(|&j| roots[j as usize] = 0.0);
-        // Without a way out, the new point keeps the mass that it begins with.
+        // Without a way out, the point keeps the mass that it begins with.
         let leaving = 1.0 - 1.0 / sum;
         let density = if leaving > 0.0 { inflow / leaving } else { 1.0 };
-        Ok(join(&around?, density, self.options.tau))
+        Ok((around?, density))
     }
 
-    /// What the rows of the new point and of its neighbor `j` share over base columns, and the
-    /// probability of a step from `j` to the new point.
-    fn shared(&self, j: u32, distance: f32, similarity: f64, roots: &[f64]) -> Result<(f64, f64)> {
-        let kernel = self.options.kernel;
+    fn met(&self, j: u32, distance: f32, similarity: f64, left_out: Option<u32>, roots: &[f64]) -> Result<Met> {
         let at = self.met.binary_search(&j).expect("every neighbor was met");
         let (neighbors, distances) = self.of_met.row(at);
-        let nearer = neighbors.len() < self.options.k || distances.last().is_none_or(|&kth| distance < kth);
-        let kept = if nearer { neighbors.len().min(self.options.k - 1) } else { neighbors.len() };
+        // A point of the base has its place already.
+        let place = neighbors.iter().position(|&c| Some(c) == left_out);
+        let full = neighbors.len() >= self.k;
+        let nearer = place.is_some() || !full || distances.last().is_none_or(|&kth| distance < kth);
+        let given_up = place.or_else(|| (nearer && full).then(|| neighbors.len() - 1));
         let back = if nearer { similarity } else { 0.0 };
         let (mut sum, mut shared) = (1.0 + back, roots[j as usize]);
-        for (&c, &distance) in neighbors[..kept].iter().zip(distances) {
-            let similarity = of_neighbors(kernel, j as usize, c, distance)?;
-            sum += similarity;
-            shared += roots[c as usize] * similarity.sqrt();
+        let mut open = if nearer { similarity } else { 1.0 };
+        for (at, (&c, &distance)) in neighbors.iter().zip(distances).enumerate() {
+            if Some(at) != given_up {
+                let similarity = of_neighbors(self.kernel, j as usize, c, distance)?;
+                sum += similarity;
+                shared += roots[c as usize] * similarity.sqrt();
+                open = open.min(similarity);
+            }
         }
-        Ok((shared / sum.sqrt(), back / sum))
+        Ok(Met { shared: shared / sum.sqrt(), back: back / sum, open })
     }
+
+    /// The cluster that a point with these neighbors is highest with; of equal ones the smallest.
+    fn highest(&self, around: &[BaseNeighbor], seen: &Seen<'_>) -> Option<Highest> {
+        let own_open = around.iter().map(|neighbor| neighbor.similarity).fold(1.0, f64::min);
+        let mut order: Vec<&BaseNeighbor> = around.iter().collect();
+        order.sort_by_key(|neighbor| neighbor.cluster);
+        let mut best: Option<Highest> = None;
+        for members in order.chunk_by(|a, b| a.cluster == b.cluster) {
+            let cluster = members[0].cluster;
+            let links = members.iter().filter(|neighbor| neighbor.strength >= FLOOR);
+            let (sum, edges) = links.fold((0.0, 0.0), |(sum, edges), link| (sum + link.strength, edges + 1.0));
+            let itself = seen.left_out.is_some_and(|own| self.clusters.cluster[own as usize] == cluster);
+            let pairs = (self.sizes[cluster as usize] - usize::from(itself)) as f64;
+            let open = members.iter().map(|neighbor| neighbor.open).sum::<f64>() / members.len() as f64;
+            let height = height(Between { sum, edges }, pairs, own_open * open);
+            if edges > 0.0 && best.is_none_or(|best| height > best.height) {
+                best = Some(Highest { cluster, height });
+            }
+        }
+        best
+    }
+
+    /// How high a base point is with the cluster that it would join as a new one, and whether that is right: `None` if
+    /// it is the wrong cluster.
+    fn rejoins(&self, seen: &Seen<'_>, roots: &mut [f64]) -> Result<Option<(f64, bool)>> {
+        let (neighbors, _) = self.neighbors(seen, roots)?;
+        let own = self.clusters.cluster[seen.point];
+        let highest = self.highest(&neighbors, seen);
+        Ok(match (highest, self.sizes[own as usize] > 1) {
+            (highest, false) => Some((highest.map_or(0.0, |best| best.height), false)),
+            (Some(Highest { cluster, height }), true) => (cluster == own).then_some((height, true)),
+            (None, true) => None,
+        })
+    }
+}
+
+/// From which height on points join, so that most of those seen are right: of each its height, and whether it joins.
+fn lowest_height(mut seen: Vec<(f64, bool)>) -> f64 {
+    seen.sort_unstable_by(|a, b| a.0.total_cmp(&b.0));
+    let mut wrong = seen.iter().filter(|point| !point.1).count();
+    let mut best = (wrong, 0.0);
+    for (at, &(height, joins)) in seen.iter().enumerate() {
+        wrong = if joins { wrong + 1 } else { wrong - 1 };
+        let next = seen.get(at + 1).map_or(f64::INFINITY, |next| next.0);
+        if next > height && wrong < best.0 {
+            best = (wrong, if next.is_finite() { f64::midpoint(height, next) } else { height.next_up() });
+        }
+    }
+    best.1
+}
+
+/// The nearest of the wanted.
+fn nearest<'a>(around: &'a [BaseNeighbor], wanted: impl Fn(&BaseNeighbor) -> bool) -> Option<&'a BaseNeighbor> {
+    around.iter().filter(|neighbor| wanted(neighbor)).min_by(|a, b| {
+        let by_distance = a.distance.total_cmp(&b.distance);
+        by_distance.then(b.density.total_cmp(&a.density)).then(a.row.cmp(&b.row))
+    })
+}
+
+/// The nearest neighbor of higher density. Of equal densities that of the point is the lower, so that it joins.
+fn nearest_above(around: &[BaseNeighbor], density: f64) -> Option<&BaseNeighbor> {
+    nearest(around, |neighbor| neighbor.density >= density)
+}
+
+fn assignment(joined: Option<&BaseNeighbor>, above: Option<&BaseNeighbor>, density: f64) -> Assignment {
+    let delta = joined.or(above).map(|neighbor| neighbor.distance);
+    Assignment { parent: joined.map(|neighbor| neighbor.row), delta, density }
 }
 
 /// The nearest neighbor of higher density, if it is nearer than tau; else the nearest of those that
 /// would join the new point.
-fn join(around: &[BaseNeighbor], density: f64, tau: f64) -> Assignment {
-    let nearest = |wanted: &dyn Fn(&BaseNeighbor) -> bool| {
-        around.iter().filter(|neighbor| wanted(neighbor)).min_by(|a, b| {
-            let by_distance = a.distance.total_cmp(&b.distance);
-            by_distance.then(b.density.total_cmp(&a.density)).then(a.row.cmp(&b.row))
-        })
-    };
-    // Of equal densities that of the new point is the lower, so that it joins.
-    let above = nearest(&|neighbor| neighbor.density >= density);
-    let below = || nearest(&|neighbor| neighbor.density < density && neighbor.would_join);
+fn by_threshold(around: &[BaseNeighbor], density: f64, tau: f64) -> Assignment {
+    let above = nearest_above(around, density);
+    let below = || nearest(around, |neighbor| neighbor.density < density && neighbor.would_join);
     let near = |neighbor: &&BaseNeighbor| neighbor.distance < tau;
-    let joined = above.filter(near).or_else(|| below().filter(near));
-    let delta = joined.or(above).map(|neighbor| neighbor.distance);
-    Assignment { parent: joined.map(|neighbor| neighbor.row), delta, density }
+    assignment(above.filter(near).or_else(|| below().filter(near)), above, density)
+}
+
+/// In the cluster that it joins: the nearest neighbor of higher density, else the nearest.
+fn within(around: &[BaseNeighbor], density: f64, cluster: Option<u32>) -> Assignment {
+    let of_cluster = |neighbor: &BaseNeighbor| Some(neighbor.cluster) == cluster;
+    let joined = nearest(around, |neighbor| of_cluster(neighbor) && neighbor.density >= density);
+    assignment(joined.or_else(|| nearest(around, of_cluster)), nearest_above(around, density), density)
 }

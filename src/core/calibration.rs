@@ -37,7 +37,7 @@ const STRANGERS: f64 = 10.0;
 const FEWEST_STRANGERS: f64 = 0.3;
 const NEAR: f64 = 0.25;
 /// Neighbors that make the communities: at most, and times the square root of the points, because a few points
-/// with many neighbors each are one community.
+/// with many neighbors each are one community; and never of more than half of the others.
 const COMMUNITY_NEIGHBORS: usize = 20;
 const COMMUNITY_GROWTH: f64 = 0.35;
 const FEWEST_COMMUNITY_NEIGHBORS: usize = 3;
@@ -101,6 +101,19 @@ pub fn of_distances(distances: &Matrix, monitor: &Monitor) -> Result<(Calibratio
     calibrate(distances.rows(), |i| row(distances, i), by, monitor)
 }
 
+/// The kernel that some rows of a k-NN graph call for where the cluster of every point is known: `points` are those
+/// of the rows. Where no strangers are seen, all that is no farther than a neighbor of the rows is alike.
+pub fn of_clusters(rows: &KnnGraph, points: &[u32], cluster: &[u32]) -> Kernel {
+    let row = |i: usize| rows.row(i);
+    let all = hazard(rows.len(), &row, |_, _| true);
+    let between = hazard(rows.len(), &row, |i, j| cluster[points[i] as usize] != cluster[j]);
+    let Some(tail) = tail_of_graph(&between, all.len() as f64 / rows.len().max(1) as f64) else {
+        let farthest = all.last().map_or(0.0, |step| step.0).max(f64::MIN_POSITIVE.sqrt());
+        return Kernel::Gompertz { location: farthest * 1.02, scale: farthest / 1000.0 };
+    };
+    tail.kernel(level_of(&tail, &all))
+}
+
 /// The kernel that a graph of `n` points calls for, and P by it: `row` gives the neighbors of a point with their
 /// distances, in any order, and `transition` the P of a kernel.
 fn calibrate<'a, V: Copy + Into<f64> + Sync + 'a>(
@@ -113,11 +126,9 @@ fn calibrate<'a, V: Copy + Into<f64> + Sync + 'a>(
     let flat = transition(Kernel::Exp { sigma: f64::INFINITY })?;
     let first = communities(&nearest(n, &row, monitor)?, monitor)?;
     let all = hazard(n, &row, |_, _| true);
-    let strangers = STRANGERS.min(all.len() as f64 / n.max(1) as f64 / 4.0);
     let tail_of = |cluster: &[u32]| {
         let between = hazard(n, &row, |i, j| cluster[i] != cluster[j]);
-        let halved = std::iter::successors(Some(strangers), |strangers| Some(strangers / 2.0));
-        halved.take_while(|&strangers| strangers > FEWEST_STRANGERS).find_map(|strangers| tail(&between, strangers))
+        tail_of_graph(&between, all.len() as f64 / n.max(1) as f64)
     };
     let Some(mut found) = tail_of(&first) else {
         let alike = transition::within(&flat, &first, monitor)?;
@@ -143,7 +154,7 @@ fn nearest<'a, V: Copy + Into<f64> + 'a>(
     monitor: &Monitor,
 ) -> Result<Matrix> {
     let growing = ((n as f64).sqrt() * COMMUNITY_GROWTH).ceil() as usize;
-    let count = growing.clamp(FEWEST_COMMUNITY_NEIGHBORS, COMMUNITY_NEIGHBORS);
+    let count = growing.clamp(FEWEST_COMMUNITY_NEIGHBORS, COMMUNITY_NEIGHBORS).min((n / 2).max(1));
     let of_row = |i: usize| {
         let (neighbors, distances) = row(i);
         let mut near: Vec<(f64, u32)> = distances.iter().map(|&d| d.into()).zip(neighbors.iter().copied()).collect();
@@ -185,6 +196,12 @@ fn hazard<'a, V: Copy + Into<f64> + 'a>(
         *so_far = hazard;
     }
     edges
+}
+
+/// The tail of a graph of so many neighbors a point; `None` where no strangers are seen.
+fn tail_of_graph(between: &[(f64, f64)], neighbors: f64) -> Option<Tail> {
+    let halved = std::iter::successors(Some(STRANGERS.min(neighbors / 4.0)), |strangers| Some(strangers / 2.0));
+    halved.take_while(|&strangers| strangers > FEWEST_STRANGERS).find_map(|strangers| tail(between, strangers))
 }
 
 /// The tail of a hazard; `None` where it does not reach so many strangers.

@@ -25,7 +25,7 @@ use crate::core::sparse::{Matrix, ROWS, row};
 use crate::core::union_find::UnionFind;
 
 /// Of the pairs between two clusters; see the head of this module.
-const POWER: f64 = 0.7;
+pub(crate) const POWER: f64 = 0.7;
 /// Clusters do not merge below this height.
 const LOWEST: f64 = 0.1;
 /// Of the overlap of two points: how sharp a walker tells strong links from weak ones. 4 to 8 give the same.
@@ -63,12 +63,16 @@ struct Censored {
     first: Vec<u32>,
 }
 
+/// The height of two clusters with so many pairs of points: the mean of `open` of both, multiplied, is `open`.
+pub(crate) fn height(between: Between, pairs: f64, open: f64) -> f64 {
+    between.sum / (between.edges + (pairs - between.edges) * (1.0 - open).max(0.0)).powf(POWER)
+}
+
 impl Linkage for Censored {
     fn distance(&self, a: u32, b: u32, between: Between) -> f64 {
         let (a, b) = (a as usize, b as usize);
         let pairs = self.sizes[a] * self.sizes[b];
-        let closed = (1.0 - self.open[a] * self.open[b] / pairs).max(0.0);
-        (between.edges + (pairs - between.edges) * closed).powf(POWER) / between.sum
+        1.0 / height(between, pairs, self.open[a] * self.open[b] / pairs)
     }
 
     fn merged(&mut self, a: u32, b: u32) {
@@ -79,8 +83,17 @@ impl Linkage for Censored {
     }
 }
 
+/// The clusters of `n` points after some merges, by the labels of their points.
+pub(crate) fn after(n: usize, merges: &[Merge]) -> Vec<u32> {
+    let mut sets = UnionFind::new(n);
+    merges.iter().for_each(|merge| {
+        sets.unite(merge.points.0, merge.points.1);
+    });
+    sets.into_labels()
+}
+
 impl ClusterTree {
-    /// The tree of a graph's links.
+    /// The tree of a graph's links, of all merges that are high enough.
     ///
     /// # Errors
     /// If the constraints contradict each other, or the run is stopped.
@@ -118,11 +131,13 @@ impl ClusterTree {
             monitor.check()?;
             let of = |cluster: u32| clusters.linkage().first[cluster as usize];
             let (first, second) = (of(a), of(b));
-            if trees.join(first, second) {
-                height = 1.0_f64.min(height).min(1.0 / distance);
-                merges.push(Merge { points: (first.min(second), first.max(second)), height });
-                clusters.merge(a, b);
+            if !trees.join(first, second) {
+                clusters.keep_apart(a, b);
+                continue;
             }
+            height = 1.0_f64.min(height).min(1.0 / distance);
+            merges.push(Merge { points: (first.min(second), first.max(second)), height });
+            clusters.merge(a, b);
         }
         Ok(Self { points: n, merges, demanded })
     }
@@ -137,27 +152,33 @@ impl ClusterTree {
         self.after(self.merges.len())
     }
 
-    /// The clusters after so many merges, by the labels of their points.
-    fn after(&self, merges: usize) -> Vec<u32> {
-        let mut sets = UnionFind::new(self.points);
-        self.merges[..merges].iter().for_each(|merge| {
-            sets.unite(merge.points.0, merge.points.1);
-        });
-        sets.into_labels()
+    /// The clusters after so many merges: of each point the smallest of its cluster.
+    pub fn after(&self, merges: usize) -> Vec<u32> {
+        after(self.points, &self.merges[..merges])
     }
 
-    /// The clusters that describe a random walk along the links in the fewest bits, see
+    /// After how many merges the clusters describe a random walk along the links in the fewest bits, see
     /// `partition`.
     ///
     /// # Errors
     /// If the run is stopped.
-    pub fn clusters(&self, links: &Links, monitor: &Monitor) -> Result<Vec<u32>> {
+    pub fn cut(&self, links: &Links, monitor: &Monitor) -> Result<usize> {
         let joins: Vec<(f64, u32, u32)> =
             self.merges.iter().map(|merge| (-merge.height, merge.points.0, merge.points.1)).collect();
         let walk = |i: usize| links.of(i).iter().map(|link| (link.to, link.overlap.powi(WALK_POWER)));
         let made = fewest_bits(self.points, &joins, self.demanded, walk, monitor)?;
-        Ok(self.after(made.unwrap_or(self.demanded)))
+        Ok(made.unwrap_or(self.demanded))
     }
+}
+
+/// The clusters of the tree along a transition matrix.
+///
+/// # Errors
+/// As [`Links::new`] and [`ClusterTree::new`].
+pub fn clusters(transition: &Matrix, constraints: &Constraints, monitor: &Monitor) -> Result<Vec<u32>> {
+    let links = Links::new(transition, monitor)?;
+    let tree = ClusterTree::new(&links, constraints, monitor)?;
+    Ok(tree.after(tree.cut(&links, monitor)?))
 }
 
 /// Peaks and parents within given clusters: a point's parent is its nearest neighbor of higher density in its
@@ -258,7 +279,7 @@ mod tests {
         let links = links(&[&[(1, 0.9)], &[(0, 0.9), (2, 0.8)], &[(1, 0.8), (3, 0.9)], &[(2, 0.9)]]);
         let constraints = Constraints { must_link: vec![(0, 3)], cannot_link: vec![(1, 2)] };
         let tree = tree(&links, &constraints);
-        let cluster = tree.clusters(&links, &Monitor::new()).unwrap();
+        let cluster = tree.after(tree.cut(&links, &Monitor::new()).unwrap());
         assert!(cluster[0] == cluster[3] && cluster[1] != cluster[2]);
         let coarsest = tree.coarsest();
         assert!(coarsest[0] == coarsest[3] && coarsest[1] != coarsest[2]);

@@ -26,6 +26,11 @@ pub struct Constraints {
 }
 
 impl Constraints {
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.must_link.is_empty() && self.cannot_link.is_empty()
+    }
+
     /// Check that the pairs of `n` points can all be kept.
     ///
     /// # Errors

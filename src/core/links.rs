@@ -8,7 +8,7 @@ use crate::core::ndde::check_transition;
 use crate::core::sparse::{Matrix, ROWS, places, row, starts, starts_of, units};
 
 /// A smaller strength says nothing of two points: the clusters are the same without, for a fraction of the work.
-const FLOOR: f64 = 0.05;
+pub(crate) const FLOOR: f64 = 0.05;
 /// A probability below this part of the row's largest is left out of what rows share: 80 such cannot add
 /// 1e-4 to an overlap.
 const NEGLIGIBLE: f64 = 1e-12;

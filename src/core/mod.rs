@@ -9,6 +9,7 @@ pub mod constraints;
 pub mod dpc;
 pub mod embeddings;
 pub mod error;
+pub mod hierarchy;
 pub(crate) mod kernels;
 pub mod knn;
 pub mod links;

@@ -10,6 +10,7 @@ use super::table::{Cells, Table, Type, Values};
 use crate::core::embeddings::{EmbeddingRows, Precision};
 use crate::core::monitor::Monitor;
 use crate::core::pipeline::{ClusterOptions, cluster};
+use crate::core::similarity::Kernel;
 use crate::{Embeddings, knn};
 
 fn function(name: &str) -> &'static Function {
@@ -48,7 +49,12 @@ fn number(number: f64) -> Given {
 }
 
 fn transition() -> Program {
-    let graph = call("knn_graph", vec![("source", text("faces")), ("k", number(5.0))]).unwrap().0;
+    let graph = call(
+        "knn_graph",
+        vec![("source", text("faces")), ("k", number(5.0)), ("sigma", number(0.1)), ("tau", number(0.7))],
+    )
+    .unwrap()
+    .0;
     call("transition_matrix", vec![("graph", Given::Program(graph))]).unwrap().0
 }
 
@@ -99,14 +105,19 @@ fn what_two_calls_share_is_one_node() {
 
 #[test]
 fn the_call_for_the_whole_run_makes_the_nodes_of_the_nested_form() {
-    let (_, whole) = call("cluster_embeddings", vec![("source", text("faces")), ("k", number(5.0))]).unwrap();
+    let (_, whole) = call(
+        "cluster_embeddings",
+        vec![("source", text("faces")), ("k", number(5.0)), ("sigma", number(0.1)), ("tau", number(0.7))],
+    )
+    .unwrap();
     assert_eq!(whole.nodes(), nested().1.nodes());
     assert_eq!(clusters(&*run(&whole)), clusters(&*run(&nested().1)));
 }
 
 #[test]
 fn a_plan_gives_what_the_core_gives() {
-    let options = ClusterOptions { knn: knn::KnnOptions { k: 5, ..Default::default() }, ..Default::default() };
+    let knn = knn::KnnOptions { k: 5, ..Default::default() };
+    let options = ClusterOptions { knn, kernel: Some(Kernel::default()), tau: Some(0.7), ..Default::default() };
     let embeddings = Embeddings::new(points().concat(), 3).unwrap();
     let expected = cluster(embeddings, &options, &Monitor::new()).unwrap();
     let expected: Vec<i64> = expected.cluster.iter().map(|&cluster| cluster.into()).collect();

@@ -111,10 +111,10 @@ NESTINGS = {
     "all the way": """dpc_cluster(ndde(transition_matrix(knn_graph('faces2', {graph}), {kernel})),
                                   tpdi(transition_matrix(knn_graph('faces2', {graph}), {kernel})))""",
     "half all the way": "dpc_cluster('r', tpdi(transition_matrix(knn_graph('faces2', {graph}), {kernel})))",
-    "in one call": "cluster_embeddings('faces2', {graph}, {kernel})",
+    "in one call": "cluster_embeddings('faces2', {graph}, {kernel}, tau := 0.7)",
 }
 OPTIONS = {
-    "cosine, exp": ("k := 50", "kernel := 'exp'"),
+    "cosine, exp": ("k := 50", "kernel := 'exp', sigma := 0.1"),
     "cosine, linear": ("k := 20", "kernel := 'linear'"),
     "cosine, as the graph calls for": ("k := 50", "sigma := 'auto'"),
     "l2sq, exp": ("k := 20, metric := 'l2sq'", "sigma := 0.03"),

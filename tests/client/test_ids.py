@@ -202,7 +202,7 @@ def test_table_by_table_equals_one_call_for_ids_of_any_type(db, name):
     sql_type, ids = IDS[name]
     create_keyed(db, sql_type, list(ids))
     db.execute(CHAIN.format("faces"))
-    one_call = db.execute("CREATE OR REPLACE TABLE whole AS FROM cluster_embeddings('faces', k := 3)")
+    one_call = db.execute("CREATE OR REPLACE TABLE whole AS FROM cluster_embeddings('faces', k := 3, sigma := 0.1, tau := 0.7)")
     one_call = as_numbers(db, "whole", ["id", "parent_id"])
     assert as_numbers(db, "c", ["id", "parent_id"]) == one_call
     db.execute("CREATE OR REPLACE TABLE over_p AS FROM dpc_cluster(ndde('p'), tpdi('p'))")

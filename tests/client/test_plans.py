@@ -398,4 +398,5 @@ def test_stages_of_one_statement_may_read_each_others_tables(faces):
              r AS (FROM ndde('p')), d AS (FROM tpdi('p'))
         FROM dpc_cluster('r', 'd')
     """)
-    assert found.fetchall() == faces.execute("FROM cluster_embeddings('faces', k := 5)").fetchall()
+    one_call = "FROM cluster_embeddings('faces', k := 5, sigma := 0.1, tau := 0.7)"
+    assert found.fetchall() == faces.execute(one_call).fetchall()

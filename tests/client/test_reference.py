@@ -200,7 +200,7 @@ def test_scores_on_real_data_are_the_known_ones(con, file, split, k, tau):
     con.execute(f"CREATE TABLE faces AS FROM '{path}'" + (f" WHERE split = '{split}'" if split else ""))
     con.execute(f"""
         CREATE TABLE labels AS SELECT id, label FROM faces;
-        CREATE TABLE clusters AS FROM cluster_embeddings('faces', k := {k}, tau := {tau})
+        CREATE TABLE clusters AS FROM cluster_embeddings('faces', k := {k}, tau := {tau}, sigma := 0.1)
     """)
     con.execute((REFERENCE / "scores.sql").read_text())
     (scores,) = con.execute("SELECT pairwise_f, bcubed_f, clusters FROM scores").fetchall()

@@ -13,13 +13,13 @@ K = 5
 @pytest.fixture
 def expected(faces):
     """What clustering `faces` gives, from a connection where nothing else was done."""
-    return faces.execute(f"FROM cluster_embeddings('faces', k := {K})").fetchall()
+    return faces.execute(f"FROM cluster_embeddings('faces', k := {K}, sigma := 0.1, tau := 0.7)").fetchall()
 
 
 def clusters(con, name, **arguments):
     given = "".join(f", {argument} := '{value}'" for argument, value in arguments.items())
     literal = name.replace("'", "''")
-    return con.execute(f"FROM cluster_embeddings('{literal}', k := {K}{given})").fetchall()
+    return con.execute(f"FROM cluster_embeddings('{literal}', k := {K}{given}, sigma := 0.1, tau := 0.7)").fetchall()
 
 
 def quoted(name):
@@ -87,26 +87,26 @@ def test_relation_may_be_in_a_file(faces, expected, relation, tmp_path, monkeypa
 
 
 CTES = {
-    "of a table": "WITH f AS (FROM faces) FROM cluster_embeddings('f', k := 5)",
+    "of a table": "WITH f AS (FROM faces) FROM cluster_embeddings('f', k := 5, sigma := 0.1, tau := 0.7)",
     "before a table of its name": """
-        WITH small AS (FROM faces), faces AS (FROM small) FROM cluster_embeddings('faces', k := 5)""",
-    "MATERIALIZED": "WITH f AS MATERIALIZED (FROM faces) FROM cluster_embeddings('f', k := 5)",
-    "NOT MATERIALIZED": "WITH f AS NOT MATERIALIZED (FROM faces) FROM cluster_embeddings('f', k := 5)",
+        WITH small AS (FROM faces), faces AS (FROM small) FROM cluster_embeddings('faces', k := 5, sigma := 0.1, tau := 0.7)""",
+    "MATERIALIZED": "WITH f AS MATERIALIZED (FROM faces) FROM cluster_embeddings('f', k := 5, sigma := 0.1, tau := 0.7)",
+    "NOT MATERIALIZED": "WITH f AS NOT MATERIALIZED (FROM faces) FROM cluster_embeddings('f', k := 5, sigma := 0.1, tau := 0.7)",
     "recursive": """
         WITH RECURSIVE n(id) AS (SELECT 0::BIGINT UNION ALL SELECT id + 1 FROM n WHERE id < 299),
              f AS (FROM n JOIN faces USING (id))
-        FROM cluster_embeddings('f', k := 5)""",
-    "of a subquery": "FROM (WITH f AS (FROM faces) FROM cluster_embeddings('f', k := 5))",
+        FROM cluster_embeddings('f', k := 5, sigma := 0.1, tau := 0.7)""",
+    "of a subquery": "FROM (WITH f AS (FROM faces) FROM cluster_embeddings('f', k := 5, sigma := 0.1, tau := 0.7))",
     "of VALUES and a join": """
         WITH half(part) AS (VALUES (0), (1)), f AS (SELECT faces.* FROM faces JOIN half ON part = id % 2)
-        FROM cluster_embeddings('f', k := 5)""",
+        FROM cluster_embeddings('f', k := 5, sigma := 0.1, tau := 0.7)""",
     "of a graph": """
         WITH g AS (FROM knn_graph('faces', k := 5)), p AS (FROM transition_matrix('g'))
         FROM dpc_cluster(ndde('p'), tpdi('p'))""",
     "of graph, nested on": """
         WITH g AS (FROM knn_graph('faces', k := 5))
         FROM dpc_cluster(ndde(transition_matrix('g')), tpdi(transition_matrix('g')))""",
-    "of a file": "WITH f AS (FROM 'f.parquet') FROM cluster_embeddings('f', k := 5)",
+    "of a file": "WITH f AS (FROM 'f.parquet') FROM cluster_embeddings('f', k := 5, sigma := 0.1, tau := 0.7)",
 }
 
 
@@ -140,7 +140,7 @@ def data_frames():
 def test_relation_may_be_a_data_frame_of_the_notebook(faces, expected, kind):
     frame = data_frames()[kind]  # found by its Python name
     assert frame is not None
-    assert faces.execute(f"FROM cluster_embeddings('frame', k := {K})").fetchall() == expected
+    assert faces.execute(f"FROM cluster_embeddings('frame', k := {K}, sigma := 0.1, tau := 0.7)").fetchall() == expected
 
 
 def test_relation_may_be_a_registered_data_frame(faces, expected):
@@ -154,11 +154,11 @@ def test_relation_may_be_a_registered_data_frame(faces, expected):
 def test_relation_may_be_a_relation_object(faces, expected):
     relation = faces.sql("FROM faces ORDER BY id DESC")
     assert relation is not None
-    assert faces.execute(f"FROM cluster_embeddings('relation', k := {K})").fetchall() == expected
+    assert faces.execute(f"FROM cluster_embeddings('relation', k := {K}, sigma := 0.1, tau := 0.7)").fetchall() == expected
 
 
 def test_results_go_to_data_frames(faces, expected):
-    result = faces.sql(f"FROM cluster_embeddings('faces', k := {K})")
+    result = faces.sql(f"FROM cluster_embeddings('faces', k := {K}, sigma := 0.1, tau := 0.7)")
     ids, numbers = [row[0] for row in expected], [row[1] for row in expected]
     for frame in (result.to_df(), result.pl(), result.to_arrow_table().to_pandas()):
         assert list(frame["id"]) == ids
@@ -215,7 +215,7 @@ def test_text_that_is_no_name_is_an_unknown_table(faces, name):
 def test_relation_may_have_a_name_that_the_extension_uses(faces, expected, name):
     faces.execute(f"CREATE TABLE {name} AS FROM faces")
     assert clusters(faces, name) == expected
-    cte = f"WITH {name} AS (FROM faces WHERE id < 100) SELECT count(*) FROM cluster_embeddings('{name}')"
+    cte = f"WITH {name} AS (FROM faces WHERE id < 100) SELECT count(*) FROM cluster_embeddings('{name}', sigma := 0.1, tau := 0.7)"
     assert faces.execute(cte).fetchone() == (100,)
     faces.execute(f"CREATE OR REPLACE TABLE {name} AS FROM knn_graph('faces', k := {K})")
     nested = f"transition_matrix('{name}')"
@@ -233,7 +233,7 @@ def test_columns_may_have_any_name(faces, expected, name):
     faces.execute(f"CREATE TABLE f AS SELECT id AS {quoted(name)}, embedding FROM faces")
     assert clusters(faces, "f", id=name) == expected
     assert faces.description[0][0] == name
-    joined = f"SELECT count(*) FROM f JOIN cluster_embeddings('f', id := '{name}') USING ({quoted(name)})"
+    joined = f"SELECT count(*) FROM f JOIN cluster_embeddings('f', id := '{name}', sigma := 0.1, tau := 0.7) USING ({quoted(name)})"
     assert faces.execute(joined).fetchone() == (300,)
     faces.execute(f"CREATE TABLE v AS SELECT id, embedding AS {quoted(name)} FROM faces")
     assert clusters(faces, "v", embedding=name) == expected
@@ -380,7 +380,7 @@ def test_functions_are_found_from_any_schema_and_database(tmp_path):
     with connect(str(tmp_path / "a.db")) as con:
         create_points(con)
         con.execute(f"ATTACH '{tmp_path / 'b.db'}' AS b; CREATE SCHEMA b.lab; USE b.lab")
-        con.execute("CREATE TABLE clusters AS FROM cluster_embeddings('a.faces', k := 5)")
+        con.execute("CREATE TABLE clusters AS FROM cluster_embeddings('a.faces', k := 5, sigma := 0.1, tau := 0.7)")
         assert con.execute("SELECT count(*) FROM b.lab.clusters").fetchone() == (300,)
 
 

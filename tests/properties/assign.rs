@@ -1,10 +1,11 @@
 //! New points join a clustering as if each alone had been added to it.
 
-use density_peaks::assign::{AssignOptions, Assignment, assign};
+use density_peaks::assign::{AssignOptions, Assignment, Clusters, assign};
+use density_peaks::constraints::Constraints;
 use density_peaks::knn::{KnnOptions, Method, Metric, Points, knn_graph};
 use density_peaks::ndde::{NddeOptions, ndde};
 use density_peaks::similarity::Kernel;
-use density_peaks::{Embeddings, Monitor, dpc, tpdi, transition};
+use density_peaks::{Embeddings, Monitor, cluster_tree, dpc, tpdi, transition};
 use proptest::prelude::*;
 
 const DIM: usize = 3;
@@ -28,7 +29,7 @@ fn transition_of(rows: &[f32], k: usize, kernel: Kernel) -> density_peaks::spars
 
 /// The rule over the whole transition matrix of the base and one new point, its last row.
 fn by_rerun(base: &[f32], new: &[f32], density: &[f64], delta: &[f64], options: &AssignOptions) -> Assignment {
-    let p = transition_of(&[base, new].concat(), options.k, options.kernel);
+    let p = transition_of(&[base, new].concat(), options.k, options.kernel.unwrap());
     let x = density.len();
     let distances = tpdi::tpdi(&p, &Monitor::new()).unwrap();
     let neighbors: Vec<(usize, f64)> =
@@ -42,7 +43,7 @@ fn by_rerun(base: &[f32], new: &[f32], density: &[f64], delta: &[f64], options: 
     };
     let above = neighbors.iter().copied().filter(|&(j, _)| density[j] >= own).min_by(order);
     let below = neighbors.iter().copied().filter(|&(j, d)| density[j] < own && d < delta[j]).min_by(order);
-    let near = |found: Option<(usize, f64)>| found.filter(|&(_, distance)| distance < options.tau);
+    let near = |found: Option<(usize, f64)>| found.filter(|&(_, distance)| distance < options.tau.unwrap());
     let joined = near(above).or(near(below));
     Assignment {
         parent: joined.map(|found| found.0 as u32),
@@ -62,8 +63,9 @@ proptest! {
         let distances = tpdi::tpdi(&p, &Monitor::new()).unwrap();
         let clustering = dpc::dpc(density.clone(), &distances, tau, &Monitor::new()).unwrap();
         let delta: Vec<f64> = clustering.delta.iter().map(|delta| delta.unwrap_or(f64::INFINITY)).collect();
-        let options = AssignOptions { k, kernel, tau };
-        let found = assign(&points(&base), &points(&new), &density, &delta, &options, &Monitor::new()).unwrap();
+        let options = AssignOptions { k, kernel: Some(kernel), tau: Some(tau) };
+        let clusters = Clusters { cluster: &clustering.cluster, density: &density, delta: &delta };
+        let found = assign(&points(&base), &points(&new), clusters, &options, &Monitor::new()).unwrap();
         prop_assert_eq!(found.len(), new.len() / DIM);
         for (row, found) in new.chunks(DIM).zip(&found) {
             let expected = by_rerun(&base, row, &density, &delta, &options);
@@ -78,9 +80,67 @@ proptest! {
         }
         // Each on its own.
         for (row, found) in new.chunks(DIM).zip(&found) {
-            let alone = assign(&points(&base), &points(row), &density, &delta, &options, &Monitor::new()).unwrap();
+            let alone = assign(&points(&base), &points(row), clusters, &options, &Monitor::new()).unwrap();
             prop_assert_eq!(&alone[0], found);
         }
+    }
+}
+
+/// The height of a new point with each cluster, over the whole transition matrix of the base and it.
+fn heights_by_rerun(base: &[f32], new: &[f32], cluster: &[u32], k: usize, kernel: Kernel) -> Vec<(u32, f64)> {
+    let p = transition_of(&[base, new].concat(), k, kernel);
+    let x = cluster.len();
+    let similarities = |i: usize| -> Vec<(usize, f64)> {
+        let row = p.outer_view(i).unwrap();
+        let most = row.data().iter().copied().fold(0.0, f64::max);
+        row.iter().map(|(j, &p)| (j, p / most)).collect()
+    };
+    let neighbors = |i: usize| similarities(i).into_iter().filter(move |&(j, _)| j != i);
+    let open = |i: usize| neighbors(i).map(|(_, s)| s).fold(1.0, f64::min);
+    let mut found: Vec<(u32, f64)> = vec![];
+    for of in 0..cluster.len() as u32 {
+        let met: Vec<(usize, f64)> = neighbors(x).filter(|&(j, _)| cluster[j] == of).collect();
+        let overlap =
+            |j: usize| (0..=x).map(|c| (p.get(x, c).unwrap_or(&0.0) * p.get(j, c).unwrap_or(&0.0)).sqrt()).sum::<f64>();
+        let strengths: Vec<f64> =
+            met.iter().map(|&(j, s)| overlap(j).max(s)).filter(|&strength| strength >= 0.05).collect();
+        if !strengths.is_empty() {
+            let points = cluster.iter().filter(|&&own| own == of).count() as f64;
+            let open_of_cluster = met.iter().map(|&(j, _)| open(j)).sum::<f64>() / met.len() as f64;
+            let links = strengths.len() as f64;
+            let counted = links + (points - links) * (1.0 - open(x) * open_of_cluster);
+            found.push((of, strengths.iter().sum::<f64>() / counted.powf(0.7)));
+        }
+    }
+    found
+}
+
+proptest! {
+    #[test]
+    fn without_a_threshold_a_new_point_joins_the_cluster_that_it_is_highest_with_or_none(
+        base in rows(2..40), new in rows(1..6), k in 2usize..12, sigma in 0.05f64..1.0,
+    ) {
+        let kernel = Kernel::exp(sigma).unwrap();
+        let p = transition_of(&base, k, kernel);
+        let cluster = cluster_tree::clusters(&p, &Constraints::default(), &Monitor::new()).unwrap();
+        let density = vec![1.0; cluster.len()];
+        let clusters = Clusters { cluster: &cluster, density: &density, delta: &density };
+        let options = AssignOptions { k, kernel: Some(kernel), tau: None };
+        let found = assign(&points(&base), &points(&new), clusters, &options, &Monitor::new()).unwrap();
+        let (mut lowest_joined, mut highest_left) = (f64::INFINITY, 0.0f64);
+        for (row, found) in new.chunks(DIM).zip(&found) {
+            let heights = heights_by_rerun(&base, row, &cluster, k, kernel);
+            let highest = heights.iter().map(|height| height.1).fold(0.0, f64::max);
+            match found.parent {
+                None => highest_left = highest_left.max(highest),
+                Some(parent) => {
+                    let joined = heights.iter().find(|height| height.0 == cluster[parent as usize]).unwrap();
+                    prop_assert!(joined.1 > highest - 1e-9, "{joined:?} {heights:?}");
+                    lowest_joined = lowest_joined.min(joined.1);
+                }
+            }
+        }
+        prop_assert!(highest_left < lowest_joined + 1e-9, "{highest_left} {lowest_joined}");
     }
 }
 
@@ -88,8 +148,12 @@ proptest! {
 fn without_a_base_or_without_new_points_nothing_is_joined() {
     let (none, one) = (Embeddings::new(vec![], DIM).unwrap(), Embeddings::new(vec![1.0, 0.0, 0.0], DIM).unwrap());
     let [none, one] = [none, one].map(|rows| Points::new(rows, Metric::Cosine, &Monitor::new()).unwrap());
-    let options = AssignOptions { k: 5, kernel: Kernel::Exp { sigma: 0.1 }, tau: 0.7 };
-    let found = assign(&none, &one, &[], &[], &options, &Monitor::new()).unwrap();
-    assert_eq!(found, [Assignment { parent: None, delta: None, density: 1.0 }]);
-    assert_eq!(assign(&one, &none, &[1.0], &[0.5], &options, &Monitor::new()).unwrap(), []);
+    let of_none = Clusters { cluster: &[], density: &[], delta: &[] };
+    let of_one = Clusters { cluster: &[0], density: &[1.0], delta: &[0.5] };
+    for (kernel, tau) in [(Some(Kernel::Exp { sigma: 0.1 }), Some(0.7)), (None, None)] {
+        let options = AssignOptions { k: 5, kernel, tau };
+        let found = assign(&none, &one, of_none, &options, &Monitor::new()).unwrap();
+        assert_eq!(found, [Assignment { parent: None, delta: None, density: 1.0 }]);
+        assert_eq!(assign(&one, &none, of_one, &options, &Monitor::new()).unwrap(), []);
+    }
 }

@@ -4,7 +4,7 @@ use super::points::Metric;
 use crate::core::embeddings::Precision;
 
 /// Neighbors a point, unless another number is asked for.
-pub const K: usize = 80;
+pub const K: usize = 30;
 
 /// Neighbors of a node in the index of [`Method::Hnsw`], unless another number is asked for: usearch's
 /// own default, as the next two.

@@ -103,12 +103,13 @@ struct Community {
     visits: f64,
     exits: f64,
     nodes: usize,
+    /// Its part of L.
+    length: f64,
 }
 
 impl Community {
-    /// Its part of L.
-    fn length(self) -> f64 {
-        codelength::of_community(self.visits, self.exits)
+    fn new(visits: f64, exits: f64, nodes: usize) -> Self {
+        Self { visits, exits, nodes, length: codelength::of_community(visits, exits) }
     }
 }
 
@@ -132,6 +133,7 @@ impl<'a> Partition<'a> {
             sums.exits += exits;
             sums.nodes += 1;
         }
+        communities.iter_mut().for_each(|sums| *sums = Community::new(sums.visits, sums.exits, sums.nodes));
         let empty = (0..).zip(&communities).filter(|(_, c)| c.nodes == 0).map(|(number, _)| number).collect();
         let exits = communities.iter().map(|community| community.exits).sum();
         Self { network, community, communities, empty, exits }
@@ -170,23 +172,17 @@ impl<'a> Partition<'a> {
         let visits = self.network.visits[node];
         let old = self.communities[own as usize];
         // Links to the community are exits once the node is out, and no longer exits once it is in.
-        let less = Community {
-            visits: old.visits - visits,
-            exits: (old.exits - out + 2.0 * to_own).max(0.0),
-            nodes: old.nodes - 1,
-        };
+        let exits = (old.exits - out + 2.0 * to_own).max(0.0);
+        let less = Community::new(old.visits - visits, exits, old.nodes - 1);
+        let all_exits = plogp(self.exits);
         let alone = self.empty.last().filter(|_| less.nodes > 0).map(|&empty| (empty, 0.0));
         let mut best: Option<(f64, u32, Community)> = None;
         for (to, flow) in sums.take().chain(alone) {
             let joined = self.communities[to as usize];
-            let more = Community {
-                visits: joined.visits + visits,
-                exits: (joined.exits + out - 2.0 * flow).max(0.0),
-                nodes: joined.nodes + 1,
-            };
+            let exits = (joined.exits + out - 2.0 * flow).max(0.0);
+            let more = Community::new(joined.visits + visits, exits, joined.nodes + 1);
             let exits = self.exits - old.exits - joined.exits + less.exits + more.exits;
-            let change =
-                plogp(exits) - plogp(self.exits) + less.length() + more.length() - old.length() - joined.length();
+            let change = plogp(exits) - all_exits + less.length + more.length - old.length - joined.length;
             if change < best.map_or(-LEAST_GAIN, |(least, ..)| least) {
                 best = Some((change, to, more));
             }

@@ -18,7 +18,7 @@ pub use dbscan::MIN_POINTS;
 pub use density_peaks::DensityKernel;
 pub use graph::from_knn_graph;
 pub use kmeans::{Kmeans, MAX_ITERATIONS, kmeans};
-use labels::numbered;
+pub(crate) use labels::numbered;
 pub use stop::Stop;
 
 use crate::core::agglomeration;

@@ -3,11 +3,12 @@
 use std::fmt::Display;
 use std::sync::Arc;
 
-use super::dpc_cluster::{TAU, check_name};
+use super::cluster_embeddings::{SIGMA, TAU};
+use super::dpc_cluster::check_name;
 use super::knn_graph::{EMBEDDING, ID, K, METRIC, PRECISION};
 use super::suggest_splits::CLUSTERS;
-use super::transition_matrix::{KERNEL, KernelChoice, SIGMA};
-use crate::core::assign::{AssignOptions, Assignment, assign};
+use super::transition_matrix::{KERNEL, KernelChoice};
+use crate::core::assign::{AssignOptions, Assignment, Clusters, assign, sample_size};
 use crate::core::embeddings::Precision;
 use crate::core::error::{Error, PointProblem};
 use crate::core::knn::{KnnOptions, Method, Metric, Points};
@@ -25,12 +26,7 @@ pub static FUNCTION: Function = Function {
     ],
     nested_example: None,
     build: |call| {
-        let kernel = KernelChoice::of(call)?.kernel.ok_or_else(|| {
-            call.error("sigma := 'auto' is for a whole graph, and each new row comes alone; name the number")
-        })?;
-        let tau = call.get(&TAU)?.ok_or_else(|| {
-            call.error("tau := 'auto' is for a whole clustering, and each new row comes alone; name the number")
-        })?;
+        let (kernel, tau) = (KernelChoice::of(call)?.kernel, call.get(&TAU)?);
         for relation in [&SOURCE, &BASE, &CLUSTERS] {
             call.get(relation)?;
         }
@@ -123,8 +119,10 @@ impl Operator for AssignClusters {
         let base_points = points(base, &base_label)?;
         let values = |values: &[f64]| of_base.iter().map(|&at| values[at as usize]).collect::<Vec<f64>>();
         let (density, delta) = (values(&members.density), values(&members.delta));
+        let cluster = numbered(of_base.iter().map(|&at| members.cluster[at as usize]).collect());
+        let clusters = Clusters { cluster: &cluster, density: &density, delta: &delta };
         let ids = Arc::new(Ids::chain(&base_ids, &new_ids));
-        let assignments = assign(&base_points, &new_points, &density, &delta, &self.options, run.monitor);
+        let assignments = assign(&base_points, &new_points, clusters, &self.options, run.monitor);
         let assignments = assignments.map_err(failed(&source_label, &ids))?;
         let rows = (base_ids.len() as u32..).zip(assignments).map(|(point, assignment)| {
             let cluster = assignment.parent.map(|parent| members.cluster[of_base[parent as usize] as usize]);
@@ -139,13 +137,22 @@ impl AssignClusters {
     fn check_memory(&self, base: usize, new: usize, dim: usize, run: &Run<'_>) -> Result<()> {
         let k = self.options.k;
         let options = KnnOptions { k, method: Method::Exact, ..Default::default() };
-        let met = base.min(new.saturating_mul(k));
-        let rows = (base + new + met) as u64 * (self.precision.row_bytes(dim) as u64 + 8);
-        let searches = [new, met].map(|queries| options.memory(self.precision, base, Some(queries), dim));
+        let sample = sample_size(base, &self.options);
+        let met = base.min((new + sample).saturating_mul(k));
+        let rows = (base + new + sample + met) as u64 * (self.precision.row_bytes(dim) as u64 + 8);
+        let searches = [new, sample, met].map(|queries| options.memory(self.precision, base, Some(queries), dim));
         let need = rows + searches.iter().sum::<u64>() + (base * (8 * run.limits.threads + 24)) as u64;
         let what = || format!("{new} new rows and {base} of base, of {dim} dimensions, with k := {k}");
         run.limits.check(&run.label(self.source), what, need, "assign fewer rows at a time, or ")
     }
+}
+
+/// Clusters by any numbers as 0, 1, 2, ... in order of those.
+fn numbered(cluster: Vec<i64>) -> Vec<u32> {
+    let mut known = cluster.clone();
+    known.sort_unstable();
+    known.dedup();
+    cluster.iter().map(|cluster| known.partition_point(|other| other < cluster) as u32).collect()
 }
 
 fn no_cluster(id: &dyn Display) -> String {

@@ -1,24 +1,25 @@
 //! `cluster_embeddings(source, ...)`: all five stages in one call.
 
 use super::dpc_cluster::{
-    self, CANNOT_LINK, Cut, GivenRelations, MUST_LINK, PREVIOUS, PeaksInput, RETURNS, TAU, check_name,
+    self, CANNOT_LINK, CutBy, GivenRelations, MUST_LINK, PREVIOUS, PeaksInput, RETURNS, check_name,
 };
 use super::knn_graph::{
     self, CONNECTIVITY, EMBEDDING, EXPANSION_ADD, EXPANSION_SEARCH, GraphOptions, ID, K, METHOD, METRIC, PRECISION,
     SOURCE,
 };
-use super::linkage_cluster;
+use super::linkage_cluster::{self, CLUSTERS};
 use super::ndde::{self, EPSILON, MAX_ITERATIONS};
 use super::partitions::PartitionedRuns;
 use super::tpdi;
-use super::transition_matrix::{self, KERNEL, KernelChoice, MODEL, SIGMA};
+use super::transition_matrix::{self, KERNEL, KernelChoice, MODEL};
+use crate::core::similarity::Kernel;
 use crate::engine::peaks::PeakInputs;
 use crate::engine::prelude::*;
 use crate::engine::values::GraphInput;
 
 pub static FUNCTION: Function = Function {
     name: "cluster_embeddings",
-    description: "Cluster points by their embeddings: knn_graph, transition_matrix, ndde, tpdi and dpc_cluster in one call.",
+    description: "Cluster points by their embeddings, with nothing to set: knn_graph, transition_matrix and linkage_cluster in one call; or, with numbers for sigma and tau, the pipeline of density peaks: knn_graph, transition_matrix, ndde, tpdi and dpc_cluster.",
     returns: RETURNS,
     parameters: &[
         &SOURCE,
@@ -41,11 +42,13 @@ pub static FUNCTION: Function = Function {
         &MUST_LINK,
         &CANNOT_LINK,
         &PARTITION_BY,
+        &CLUSTERS,
     ],
     examples: &[
-        "FROM cluster_embeddings('faces', k := 80, tau := 0.7)",
-        "FROM cluster_embeddings('faces', sigma := 'auto', tau := 'auto')",
-        "FROM cluster_embeddings('faces', k := 80, model := 'similarity.onnx')",
+        "FROM cluster_embeddings('faces')",
+        "FROM cluster_embeddings('faces', k := 80, sigma := 0.1, tau := 0.7)",
+        "FROM cluster_embeddings('texts', clusters := 150)",
+        "FROM cluster_embeddings('faces', model := 'similarity.onnx')",
         "SELECT p.*, c.cluster_id FROM photos p JOIN cluster_embeddings('photos', id := 'photo_id') c USING (photo_id)",
     ],
     nested_example: None,
@@ -53,13 +56,24 @@ pub static FUNCTION: Function = Function {
         let kernel = KernelChoice::of(call)?;
         let id = call.column(&ID)?;
         check_name(call, ID.name, &id, &[])?;
+        let tau = call.get(&TAU)?;
+        if call.is_given(&CLUSTERS) && tau.is_some() {
+            return Err(call.error("clusters and tau both say where to cut; leave one out"));
+        }
         match call.get(&PARTITION_BY)? {
-            Some(column) => partitioned(call, id, column, kernel),
-            None => whole(call, id, kernel),
+            Some(column) => partitioned(call, id, column, kernel.kernel, tau),
+            None => whole(call, id, kernel, tau),
         }
     },
 };
 
+/// Without numbers the graph says both.
+pub const SIGMA: Parameter<OrAuto> = Parameter { default: DefaultValue::Text("auto"), ..transition_matrix::SIGMA };
+pub const TAU: Parameter<OrAuto> = Parameter {
+    default: DefaultValue::Text("auto"),
+    description: "'auto': clusters without a threshold, as linkage_cluster makes them; or a number from 0 to 1: density peak clustering, where a point joins its parent if their distance is below it",
+    ..dpc_cluster::TAU
+};
 const PARTITION_BY: Parameter<OrNull<ColumnName>> = Parameter {
     name: "partition_by",
     default: DefaultValue::Null,
@@ -68,31 +82,32 @@ const PARTITION_BY: Parameter<OrNull<ColumnName>> = Parameter {
 };
 
 /// All rows are one: the nested form of the stages.
-fn whole(call: &mut Call<'_>, id: String, kernel: KernelChoice) -> Checked<usize> {
+fn whole(call: &mut Call<'_>, id: String, kernel: KernelChoice, tau: Option<f64>) -> Checked<usize> {
     let graph = GraphInput::Stage(knn_graph::build(call, None)?);
     let transition = transition_matrix::build(call, graph, kernel, None)?;
     let given = GivenRelations::of(call, &id)?;
-    if call.get(&TAU)?.is_none() {
-        return linkage_cluster::build(call, transition, given, id);
-    }
+    let Some(tau) = tau else { return linkage_cluster::build(call, transition, given, id) };
     let density = ndde::build(call, transition)?;
     let distance = tpdi::build(call, transition);
-    let peaks = PeaksInput::Stages(PeakInputs::new(density, distance));
-    dpc_cluster::build(call, peaks, Cut::of(call)?, given, id, None)
+    let peaks = PeaksInput::Stages(PeakInputs::new(density, distance), CutBy::Tau(tau));
+    dpc_cluster::build(call, peaks, given, id, None)
 }
 
 /// The rows of each partition on their own.
-fn partitioned(call: &mut Call<'_>, id: String, column: String, kernel: KernelChoice) -> Checked<usize> {
+fn partitioned(
+    call: &mut Call<'_>,
+    id: String,
+    column: String,
+    kernel: Option<Kernel>,
+    tau: Option<f64>,
+) -> Checked<usize> {
     let column = call.named(PARTITION_BY.name, column)?;
     check_name(call, PARTITION_BY.name, &column, &[&id])?;
-    let model = call.is_given(&MODEL).then_some("model");
-    let tau = call.get(&TAU)?.is_none().then_some("tau := 'auto'");
-    let sigma = kernel.kernel.is_none().then_some("sigma := 'auto'");
-    let (None, None, Some(kernel)) = (model, tau, kernel.kernel) else {
-        let other = model.or(sigma).or(tau).unwrap_or_default();
+    let refused: [(&dyn Described, &str); 2] = [(&MODEL, MODEL.name), (&CLUSTERS, CLUSTERS.name)];
+    if let Some((_, other)) = refused.into_iter().find(|&(parameter, _)| call.is_given(parameter)) {
         let way_out = "cluster each partition in a call of its own, over a view with WHERE";
         return Err(call.error(format!("partition_by takes no {other}; {way_out}")));
-    };
+    }
     let graph = GraphOptions::of(call)?;
     let hint = "name the column of the partitions with partition_by := '...'";
     let partition = Field::Label { column: column.clone(), hint };
@@ -100,7 +115,8 @@ fn partitioned(call: &mut Call<'_>, id: String, column: String, kernel: KernelCh
     let source = call.relation(&SOURCE, reads)?;
     let ndde = ndde::options(call)?;
     let given = GivenRelations::of(call, &id)?;
-    let runs = PartitionedRuns { source, graph, kernel, ndde, must_link: given.must_link };
+    let GivenRelations { must_link, cannot_link, .. } = given;
+    let runs = PartitionedRuns { source, graph, kernel, ndde, tau, must_link, cannot_link };
     let peaks = PeaksInput::Partitions(call.add(runs));
-    dpc_cluster::build(call, peaks, Cut::of(call)?, given, id, Some(column))
+    dpc_cluster::build(call, peaks, given, id, Some(column))
 }

@@ -3,13 +3,12 @@
 
 use std::sync::Arc;
 
-use super::partitions::{Pairs, PartitionedPeaks};
-use crate::core::cluster_tree::{ClusterTree, peaks_within};
-use crate::core::constraints::{Constraints, dpc_constrained};
+use super::partitions::{Pairs, Partitioned, PartitionedPeaks};
+use crate::core::cluster_tree::clusters;
+use crate::core::constraints::Constraints;
 use crate::core::dpc::{self, Clustering};
-use crate::core::error::Error;
-use crate::core::links::Links;
-use crate::core::monitor::Monitor;
+use crate::core::hierarchy::Hierarchy;
+use crate::core::pipeline::Cut;
 use crate::core::relabel::relabel;
 use crate::engine::peaks::{DENSITY, DISTANCE, PeakInputs};
 use crate::engine::prelude::*;
@@ -27,10 +26,10 @@ pub static FUNCTION: Function = Function {
     ],
     nested_example: None,
     build: |call| {
-        let peaks = PeaksInput::Stages(PeakInputs::of(call)?);
+        let peaks = PeakInputs::of(call)?;
         let given = GivenRelations::of(call, "id")?;
-        let cut = Cut::of(call)?;
-        build(call, peaks, cut, given, "id".into(), None)
+        let cut = call.get(&TAU)?.map_or(CutBy::AutoTau, CutBy::Tau);
+        build(call, PeaksInput::Stages(peaks, cut), given, "id".into(), None)
     },
 };
 
@@ -78,11 +77,23 @@ pub fn check_name(call: &Call<'_>, parameter: &str, name: &str, others: &[&str])
     Ok(())
 }
 
-/// What gives densities and distances.
+/// What gives densities and distances, and what makes clusters of them.
 #[derive(Debug, PartialEq)]
 pub enum PeaksInput {
-    Stages(PeakInputs),
+    Stages(PeakInputs, CutBy),
+    /// Each partition as its own run makes them.
     Partitions(Input<PartitionedPeaks>),
+}
+
+/// What makes clusters of densities and distances.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum CutBy {
+    /// A point joins its parent below this distance.
+    Tau(f64),
+    /// The same, with the distance that the clusters of fewest bits have.
+    AutoTau,
+    /// Clusters of the tree along a transition matrix; as many as are wanted.
+    Tree(Input<Edges>, Option<usize>),
 }
 
 /// The relations that are given beside densities and distances.
@@ -90,7 +101,7 @@ pub enum PeaksInput {
 pub struct GivenRelations {
     previous: Option<Input<Previous>>,
     pub must_link: Option<Input<Pairs>>,
-    cannot_link: Option<Input<Pairs>>,
+    pub cannot_link: Option<Input<Pairs>>,
 }
 
 impl GivenRelations {
@@ -112,40 +123,20 @@ impl GivenRelations {
     }
 }
 
-/// The clustering of a call by these densities and distances; `id` and `partition` name columns.
+/// The clustering of a call by these; `id` and `partition` name columns.
 pub fn build(
     call: &mut Call<'_>,
     peaks: PeaksInput,
-    cut: Cut,
     given: GivenRelations,
     id: String,
     partition: Option<String>,
 ) -> Checked<usize> {
-    Ok(call.add(DensityPeaks { peaks, cut, given, id, partition }).node)
-}
-
-/// What makes clusters of densities and distances.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Cut {
-    /// A point joins its parent below this distance.
-    Tau(f64),
-    /// The same, with the distance that the clusters of fewest bits have.
-    AutoTau,
-    /// Clusters of the tree along a transition matrix.
-    Tree(Input<Edges>),
-}
-
-impl Cut {
-    /// That of a call's `tau`.
-    pub fn of(call: &Call<'_>) -> Checked<Self> {
-        Ok(call.get(&TAU)?.map_or(Self::AutoTau, Self::Tau))
-    }
+    Ok(call.add(DensityPeaks { peaks, given, id, partition }).node)
 }
 
 #[derive(Debug, PartialEq)]
 struct DensityPeaks {
     peaks: PeaksInput,
-    cut: Cut,
     given: GivenRelations,
     id: String,
     partition: Option<String>,
@@ -176,13 +167,10 @@ impl Operator for DensityPeaks {
     type Output = PointClusters;
 
     fn inputs(&self) -> Vec<usize> {
-        let peaks = match &self.peaks {
-            PeaksInput::Stages(peaks) => peaks.nodes().into(),
-            PeaksInput::Partitions(partitions) => vec![partitions.node],
-        };
-        let tree = match self.cut {
-            Cut::Tree(transition) => Some(transition.node),
-            Cut::Tau(_) | Cut::AutoTau => None,
+        let (peaks, tree) = match &self.peaks {
+            PeaksInput::Stages(peaks, CutBy::Tree(transition, _)) => (peaks.nodes().into(), Some(transition.node)),
+            PeaksInput::Stages(peaks, CutBy::Tau(_) | CutBy::AutoTau) => (peaks.nodes().into(), None),
+            PeaksInput::Partitions(partitions) => (vec![partitions.node], None),
         };
         peaks.into_iter().chain(tree).chain(self.given.nodes()).collect()
     }
@@ -218,46 +206,42 @@ impl Operator for DensityPeaks {
         if let Some(cannot_link) = &cannot_link {
             check_contradictions(must_link.as_deref(), cannot_link)?;
         }
-        let (peaks, partitions) = match &self.peaks {
-            PeaksInput::Stages(peaks) => (peaks.read(run)?, None),
-            PeaksInput::Partitions(partitions) => PartitionedPeaks::take(run, *partitions)?,
-        };
         let monitor = run.monitor;
+        let of = |pairs: Option<Arc<Pairs>>, ids: &Ids| pairs.map_or(Ok(vec![]), |pairs| pairs.numbered(ids));
+        let constraints = |ids: &Ids| -> Result<Constraints> {
+            Ok(Constraints { must_link: of(must_link, ids)?, cannot_link: of(cannot_link, ids)? })
+        };
+        let (peaks, cut, constraints, partitions) = match &self.peaks {
+            PeaksInput::Stages(peaks, cut) => {
+                let peaks = peaks.read(run)?;
+                let constraints = constraints(peaks.ids())?;
+                let cut = match *cut {
+                    CutBy::Tau(tau) => Cut::Tau(tau),
+                    CutBy::AutoTau => Cut::Tau(peaks.auto_tau(monitor)?),
+                    CutBy::Tree(transition, wanted) => {
+                        let transition = Edges::of(run, transition)?;
+                        let cluster = match wanted {
+                            None => clusters(&transition.matrix, &constraints, monitor),
+                            Some(wanted) => Hierarchy::new(&transition.matrix, &constraints, monitor)
+                                .and_then(|tree| tree.clusters(wanted)),
+                        };
+                        Cut::Clusters(cluster.map_err(transition.failed())?)
+                    }
+                };
+                (peaks, cut, constraints, None)
+            }
+            PeaksInput::Partitions(partitions) => {
+                let Partitioned { peaks, cut, of } = PartitionedPeaks::take(run, *partitions)?;
+                let constraints = constraints(peaks.ids())?;
+                (peaks, cut, constraints, Some(of))
+            }
+        };
         let (ids, failed) = (peaks.ids().clone(), peaks.failed());
-        let constrained = must_link.is_some() || cannot_link.is_some();
-        let of = |pairs: Option<Arc<Pairs>>| pairs.map_or(Ok(vec![]), |pairs| pairs.numbered(&ids));
-        let constraints = Constraints { must_link: of(must_link)?, cannot_link: of(cannot_link)? };
-        let tau = match self.cut {
-            Cut::Tau(tau) => Ok(tau),
-            Cut::AutoTau => Err(None),
-            Cut::Tree(transition) => Err(Some(Edges::of(run, transition)?)),
-        };
-        let distances = &peaks.distances.matrix;
-        let clustering = match tau {
-            Err(Some(transition)) => {
-                let cluster = tree_clusters(&transition, &constraints, monitor);
-                let cluster = cluster.map_err(transition.failed())?;
-                peaks_within(peaks.density, distances, &cluster, monitor)
-            }
-            tau => {
-                let tau = tau.or_else(|_| peaks.auto_tau(monitor))?;
-                if constrained {
-                    dpc_constrained(peaks.density, distances, tau, &constraints, monitor)
-                } else {
-                    dpc::dpc(peaks.density, distances, tau, monitor)
-                }
-            }
-        };
+        let clustering = cut.clustering(peaks.density, &peaks.distances.matrix, &constraints, monitor);
         let clustering = clustering.map_err(failed)?;
         let cluster_ids = previous.map(|previous| previous.relabel(&clustering, &ids)).transpose()?;
         Ok(PointClusters { clustering, cluster_ids, ids, partitions })
     }
-}
-
-/// The clusters of the tree along a transition matrix.
-fn tree_clusters(transition: &Edges, constraints: &Constraints, monitor: &Monitor) -> Result<Vec<u32>, Error> {
-    let links = Links::new(&transition.matrix, monitor)?;
-    ClusterTree::new(&links, constraints, monitor)?.clusters(&links, monitor)
 }
 
 /// Names a pair that must and cannot share a cluster.

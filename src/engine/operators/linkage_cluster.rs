@@ -1,6 +1,6 @@
 //! `linkage_cluster(transition, ...)`: clusters of a transition matrix without a threshold.
 
-use super::dpc_cluster::{self, CANNOT_LINK, Cut, GivenRelations, MUST_LINK, PREVIOUS, PeaksInput, RETURNS};
+use super::dpc_cluster::{self, CANNOT_LINK, CutBy, GivenRelations, MUST_LINK, PREVIOUS, PeaksInput, RETURNS};
 use super::ndde::{self, EPSILON, MAX_ITERATIONS, TRANSITION};
 use super::tpdi;
 use crate::engine::peaks::PeakInputs;
@@ -11,8 +11,11 @@ pub static FUNCTION: Function = Function {
     name: "linkage_cluster",
     description: "Clusters of a transition matrix without a threshold: points and clusters merge by the mean of what links them, in which a pair that neither row had room for says nothing, and of the clusters on the way those are taken that describe a random walk in the fewest bits.",
     returns: RETURNS,
-    parameters: &[&TRANSITION, &EPSILON, &MAX_ITERATIONS, &PREVIOUS, &MUST_LINK, &CANNOT_LINK],
-    examples: &["FROM linkage_cluster(transition_matrix(knn_graph('faces', k := 40), sigma := 'auto'))"],
+    parameters: &[&TRANSITION, &EPSILON, &MAX_ITERATIONS, &PREVIOUS, &MUST_LINK, &CANNOT_LINK, &CLUSTERS],
+    examples: &[
+        "FROM linkage_cluster(transition_matrix(knn_graph('faces'), sigma := 'auto'))",
+        "FROM linkage_cluster('p', clusters := 150)",
+    ],
     nested_example: None,
     build: |call| {
         let transition = ndde::transition(call)?;
@@ -21,10 +24,18 @@ pub static FUNCTION: Function = Function {
     },
 };
 
+pub const CLUSTERS: Parameter<OrNull<Count>> = Parameter {
+    name: "clusters",
+    default: DefaultValue::Null,
+    takes: OrNull(Count(1)),
+    description: "how many clusters, from the merges of cluster_tree. NULL: as many as describe a random walk in the fewest bits",
+};
+
 /// The clustering of a call along a transition matrix; `id` names a column.
 pub fn build(call: &mut Call<'_>, transition: Input<Edges>, given: GivenRelations, id: String) -> Checked<usize> {
+    let clusters = call.get(&CLUSTERS)?;
     let density = ndde::build(call, transition)?;
     let distance = tpdi::build(call, transition);
-    let peaks = PeaksInput::Stages(PeakInputs::new(density, distance));
-    dpc_cluster::build(call, peaks, Cut::Tree(transition), given, id, None)
+    let peaks = PeaksInput::Stages(PeakInputs::new(density, distance), CutBy::Tree(transition, clusters));
+    dpc_cluster::build(call, peaks, given, id, None)
 }

@@ -3,7 +3,9 @@
 mod assign_clusters;
 mod auto_parameters;
 mod cluster_embeddings;
+mod cluster_layers;
 mod cluster_summary;
+mod cluster_tree;
 mod cluster_with;
 mod decision_graph;
 mod dpc_cluster;
@@ -25,7 +27,7 @@ pub use suggest_splits::{CLUSTERS, CLUSTERS_ID, StoredClusters};
 use super::plan::Function;
 
 /// All functions that are made of operators.
-pub static FUNCTIONS: [&Function; 18] = [
+pub static FUNCTIONS: [&Function; 20] = [
     &knn_graph::FUNCTION,
     &transition_matrix::FUNCTION,
     &auto_parameters::FUNCTION,
@@ -34,6 +36,8 @@ pub static FUNCTIONS: [&Function; 18] = [
     &dpc_cluster::FUNCTION,
     &linkage_cluster::FUNCTION,
     &cluster_embeddings::FUNCTION,
+    &cluster_tree::FUNCTION,
+    &cluster_layers::FUNCTION,
     &tau_sweep::FUNCTION,
     &decision_graph::FUNCTION,
     &cluster_summary::FUNCTION,

@@ -1,37 +1,46 @@
-//! A run of the first four stages for each partition, and the pairs that may not be of two: what
+//! A run of all stages but the last for each partition, and the pairs that may not be of two: what
 //! `cluster_embeddings` does with `partition_by`.
 
 use std::fmt::Display;
 use std::sync::{Arc, Mutex};
 
 use super::knn_graph::{After, GraphOptions, GraphSize, check_fits, need};
+use super::transition_matrix::edge_bytes;
 use crate::core::constraints::Constraints;
 use crate::core::embeddings::Precision;
 use crate::core::error::Error;
 use crate::core::ndde::NddeOptions;
-use crate::core::partitions::densities_and_distances;
-use crate::core::pipeline::ClusterOptions;
+use crate::core::partitions::stages;
+use crate::core::pipeline::{ClusterOptions, Cut, Stages};
 use crate::core::similarity::Kernel;
 use crate::engine::peaks::Peaks;
 use crate::engine::prelude::*;
 use crate::engine::relation::CollectedKeys;
 use crate::engine::values::{Edges, PointRows};
 
-/// The first four stages over each partition.
+/// All stages but the last over each partition.
 #[derive(Debug, PartialEq)]
 pub struct PartitionedRuns {
     pub source: Input<PartitionedRows>,
     pub graph: GraphOptions,
-    pub kernel: Kernel,
+    /// `None`: the one that each partition calls for.
+    pub kernel: Option<Kernel>,
     pub ndde: NddeOptions,
+    /// `None`: clusters without a threshold.
+    pub tau: Option<f64>,
     pub must_link: Option<Input<Pairs>>,
+    pub cannot_link: Option<Input<Pairs>>,
 }
 
-/// Densities and distances of all partitions, and the partition of each point, `None` for NULL, with the
-/// values that they number.
-type Partitioned = (Peaks, Option<(Arc<Ids>, Vec<Option<u32>>)>);
+/// What all partitions' runs gave.
+pub struct Partitioned {
+    pub peaks: Peaks,
+    pub cut: Cut,
+    /// The partition of each point, `None` for NULL, and the values that they number.
+    pub of: (Arc<Ids>, Vec<Option<u32>>),
+}
 
-/// Densities and distances of all partitions, until they are taken.
+/// The same, until it is taken.
 pub struct PartitionedPeaks(Mutex<Option<Partitioned>>);
 
 impl PartitionedPeaks {
@@ -53,20 +62,30 @@ impl Operator for PartitionedRuns {
     type Output = PartitionedPeaks;
 
     fn inputs(&self) -> Vec<usize> {
-        std::iter::once(self.source.node).chain(self.must_link.map(|pairs| pairs.node)).collect()
+        let pairs = [self.must_link, self.cannot_link].into_iter().flatten().map(|pairs| pairs.node);
+        std::iter::once(self.source.node).chain(pairs).collect()
     }
 
     fn columns(&self) -> Vec<Column<PartitionedPeaks>> {
         vec![]
     }
 
+    fn edge_bytes(&self) -> u64 {
+        edge_bytes(self.kernel)
+    }
+
     fn run(&self, run: &mut Run<'_>) -> Result<PartitionedPeaks> {
         let label = run.label(self.source);
         let PartitionedRows { points: PointRows { ids, embeddings }, values, of } = run.take(self.source)?;
+        let mut constraints = Constraints::default();
+        if let Some(cannot_link) = self.cannot_link {
+            constraints.cannot_link = run.read(cannot_link)?.numbered(&ids)?;
+        }
         if let Some(must_link) = self.must_link {
             let must_link = run.read(must_link)?;
+            constraints.must_link = must_link.numbered(&ids)?;
             let apart = |&(a, b): &(u32, u32)| of[a as usize] != of[b as usize];
-            if let Some((a, b)) = must_link.numbered(&ids)?.into_iter().find(apart) {
+            if let Some(&(a, b)) = constraints.must_link.iter().find(|pair| apart(pair)) {
                 let apart = |a: &dyn Display, b: &dyn Display| {
                     format!(
                         "the pair {a}, {b} cannot share a cluster, because its ends are of two partitions; leave it out"
@@ -88,12 +107,12 @@ impl Operator for PartitionedRuns {
             knn: self.graph.knn,
             kernel: self.kernel,
             ndde: self.ndde,
-            ..Default::default()
+            tau: self.tau,
         };
-        let (density, matrix) =
-            densities_and_distances(&embeddings, &members, &options, run.monitor).map_err(failed(&label, &ids))?;
-        let peaks = Peaks { density, distances: Edges::new(matrix, ids, label.clone()), label };
-        Ok(PartitionedPeaks(Mutex::new(Some((peaks, Some((values, of)))))))
+        let found = stages(&embeddings, &members, &options, &constraints, run.monitor);
+        let Stages { density, distances, cut } = found.map_err(failed(&label, &ids))?;
+        let peaks = Peaks { density, distances: Edges::new(distances, ids, label.clone()), label };
+        Ok(PartitionedPeaks(Mutex::new(Some(Partitioned { peaks, cut, of: (values, of) }))))
     }
 }
 
