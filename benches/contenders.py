@@ -171,7 +171,7 @@ def pynndescent(task):
 def our_clusters(method: str) -> Callable:
     def prepare(task):
         con, _ = database(task)
-        clusters = f"cluster_embeddings('faces', k := {task.k}, method := '{method}')"
+        clusters = f"cluster_embeddings('faces', k := {task.k}, method := '{method}', sigma := 0.1, tau := 0.7)"
 
         def result(_):
             return con.sql("SELECT cluster_id FROM c ORDER BY id").fetchnumpy()["cluster_id"]

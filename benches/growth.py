@@ -24,7 +24,7 @@ def one(n: int, dim: int, k: int, precision: str, method: str) -> None:
     store(con, "faces", np.arange(n), embeddings(n, dim)[0])
     query = (
         f"CREATE TABLE c AS FROM cluster_embeddings('faces', k := {k}, precision := '{precision}', "
-        f"method := '{method}')"
+        f"method := '{method}', sigma := 0.1, tau := 0.7)"
     )
     _, seconds, peak = measured(lambda: con.execute(query))
     print(f"| {n:,} | {seconds:.1f} | {peak:,.0f} |", flush=True)

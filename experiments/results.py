@@ -15,7 +15,8 @@ PAGE = ROOT / "docs" / "results.md"
 SHARED = ROOT.parent / "shared" / "data"
 RECIPE = (ROOT / "sql" / "recipes" / "hard_clusters.sql").read_text()
 # Section -> file, rows, arguments, and what its pictures' names begin with in docs/pictures, by scripts/docs/draw.py.
-FACES, SONGS, TEST = "k := 80, tau := 0.7", "k := 10, sigma := 0.08, tau := 0.65", "split = 'test'"
+FACES, SONGS = "k := 80, sigma := 0.1, tau := 0.7", "k := 10, sigma := 0.08, tau := 0.65"
+TEST = "split = 'test'"
 RUNS = {
     "LFW, test half": (SHARED / "lfw_mobilefacenet.parquet", TEST, FACES, "lfw_"),
     "LFW at 24 x 24 pixels, test half": (SHARED / "lfw_lowres24_mobilefacenet.parquet", TEST, FACES, "lfw24_"),
@@ -24,9 +25,13 @@ RUNS = {
 }
 # New rows: file, arguments.
 NEW_ROWS = {
-    "LFW": (SHARED / "lfw_mobilefacenet.parquet", FACES),
-    "LFW at 24 x 24 pixels": (SHARED / "lfw_lowres24_mobilefacenet.parquet", FACES),
-    "MusicBrainz 20K": (SHARED / "musicbrainz20k_minilm.parquet", SONGS),
+    f"{name}, {clusters}": (SHARED / file, arguments)
+    for name, file, tuned in [
+        ("LFW", "lfw_mobilefacenet.parquet", FACES),
+        ("LFW at 24 x 24 pixels", "lfw_lowres24_mobilefacenet.parquet", FACES),
+        ("MusicBrainz 20K", "musicbrainz20k_minilm.parquet", SONGS),
+    ]
+    for clusters, arguments in [("nothing set", "k := 30"), ("density peaks", tuned)]
 }
 DRAWS = 3
 GRID_K, GRID_SIGMA = (5, 20, 80), (0.03, 0.06, 0.08, 0.1, 0.12)
@@ -37,7 +42,7 @@ UNLABELLED = {name: run[:2] for name, run in RUNS.items()} | {
     "LFW at 24 x 24 pixels, train half": (SHARED / "lfw_lowres24_mobilefacenet.parquet", "split = 'train'"),
     "Cora": (SHARED / "cora_minilm.parquet", "true"),
 }
-AUTO_K = (10, 20, 40, 80, 160)
+AUTO_K = (10, 20, 30, 40, 80, 160)
 PAIRWISE, BCUBED = ["pairwise P", "R", "F"], ["BCubed P", "R", "F"]
 
 
@@ -55,6 +60,14 @@ def cell(value: str | float | None) -> str:
 def table(header: list[str], rows: list[tuple]) -> str:
     lines = [header, ["---", *["--:"] * (len(header) - 1)], *[[cell(value) for value in row] for row in rows]]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def marked(page: str, name: str, text: str) -> str:
+    """The page with another table behind the mark of this name."""
+    pattern = rf"(?<=<!-- {name} -->\n\n).*?(?=\n\n)"
+    page, found = re.subn(pattern, lambda _: text, page, flags=re.DOTALL)
+    assert found == 1, f"{PAGE.name} has no mark {name}"
+    return page
 
 
 def section(name: str) -> str:
@@ -128,7 +141,7 @@ row. The first BCubed F is over all rows, each that joined none in a cluster of 
 
 
 def without_labels() -> str:
-    """BCubed F of the best k, sigma and tau by the labels, of the defaults, and of 'auto' for sigma and tau."""
+    """BCubed F of the best k, sigma and tau by the labels, of the paper's numbers, and with nothing else set than k."""
     rows = []
     for name, (path, split) in UNLABELLED.items():
         con = connect()
@@ -142,23 +155,49 @@ def without_labels() -> str:
                 found = con.execute(f"SELECT bcubed_f, tau {sweep} ORDER BY ALL DESC LIMIT 1").fetchone()
                 best = max(best, (found[0], f"{k}, {sigma}, {found[1]}"))
         score = "SELECT bcubed_f(label, cluster_id).f FROM faces JOIN cluster_embeddings('faces'{}) USING (id)"
-        calls = ["", *(f", k := {k}, sigma := 'auto', tau := 'auto'" for k in AUTO_K)]
+        calls = [f", {FACES}", *(f", k := {k}" for k in AUTO_K)]
         rows.append((name, best[1], best[0], *(con.execute(score.format(more)).fetchone()[0] for more in calls)))
-    return table(["", "best k, sigma, tau", "best", "default", *(f"'auto', k {k}" for k in AUTO_K)], rows)
+    return table(["", "best k, sigma, tau", "best", "the paper's", *(f"k {k}" for k in AUTO_K)], rows)
 
 
-SECTIONS = {**dict.fromkeys(RUNS, section), "New rows": new_rows}
+def strengths(_: str) -> str:
+    """Of rows of a strength the part that is right, by tenths."""
+    rows = []
+    for name, (path, split) in UNLABELLED.items():
+        con = connect()
+        con.execute(f"CREATE TABLE faces AS SELECT id, label, embedding FROM '{path}' WHERE {split}")
+        found = con.execute("""
+            WITH clusters AS MATERIALIZED (SELECT * FROM cluster_embeddings('faces') JOIN faces USING (id)),
+            sizes AS (SELECT cluster_id, count(*) AS size FROM clusters GROUP BY ALL),
+            alike AS (SELECT cluster_id, label, count(*) AS same FROM clusters GROUP BY ALL),
+            rows AS (SELECT least(floor(strength * 10), 9)::INTEGER AS tenth, 2 * (same - 1) >= size - 1 AS correct
+                     FROM clusters JOIN sizes USING (cluster_id) JOIN alike USING (cluster_id, label)
+                     WHERE strength IS NOT NULL)
+            SELECT tenth, avg(correct::INTEGER), count(*) FROM rows GROUP BY ALL""").fetchall()
+        parts = {tenth: f"{right:.2f} ({n:,})" for tenth, right, n in found}
+        rows.append((name, *(parts.get(tenth, "") for tenth in range(3, 10))))
+    header = ["", *(f"{tenth / 10:.1f} to {(tenth + 1) / 10:.1f}" for tenth in range(3, 10))]
+    return f"""Of the rows in clusters of at least two, by their strength with nothing set: the part that is right, and how many they
+are. A row is right if at least half of the others in its cluster have its label.
+
+{table(header, rows)}
+"""
+
+
+SECTIONS = {**dict.fromkeys(RUNS, section), "New rows": new_rows, "How sure a row is": strengths}
 
 
 def files(name: str) -> list[Path]:
-    return [RUNS[name][0]] if name in RUNS else [path for path, _ in NEW_ROWS.values()]
+    if name in RUNS:
+        return [RUNS[name][0]]
+    return [path for path, _ in (NEW_ROWS if name == "New rows" else UNLABELLED).values()]
 
 
 def main(write: bool) -> None:
     page = PAGE.read_text()
     if all(path.exists() for path, _ in UNLABELLED.values()):
         text = without_labels()
-        page = re.sub(r"(?<=<!-- without labels -->\n\n).*?(?=\n\n)", lambda _: text, page, flags=re.DOTALL)
+        page = marked(page, "without labels", text)
         if not write:
             print(text)
     for name, of_section in SECTIONS.items():

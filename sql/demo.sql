@@ -2,8 +2,8 @@
 -- its text; records of one song should land in one cluster. `label` is the true song, used only to score the result.
 CREATE VIEW songs AS FROM 'data/songs.parquet';
 
--- The whole pipeline in one call: 10 nearest neighbors, and records join while their neighborhoods overlap.
-CREATE TABLE clusters AS FROM cluster_embeddings('songs', k := 10, sigma := 0.08, tau := 0.65);
+-- The whole pipeline in one call, with nothing set: the distances say what belongs together.
+CREATE TABLE clusters AS FROM cluster_embeddings('songs');
 
 -- The same song from several sources, side by side.
 SELECT cluster_id AS cluster, source, title, artist, album, year, length

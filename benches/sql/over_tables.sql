@@ -21,7 +21,7 @@ CREATE TABLE c AS FROM dpc_cluster('r', 'd', tau := 0.7);
 
 INSERT INTO clock (step) VALUES ('dpc_cluster');
 
-CREATE TABLE one_call AS FROM cluster_embeddings('faces', k := 80, tau := 0.7);
+CREATE TABLE one_call AS FROM cluster_embeddings('faces', k := 80, sigma := 0.1, tau := 0.7);
 
 INSERT INTO clock (step) VALUES ('cluster_embeddings');
 

@@ -16,7 +16,7 @@ use rayon::prelude::*;
 
 use crate::core::agglomeration::Between;
 use crate::core::calibration;
-use crate::core::cluster_tree::height;
+use crate::core::cluster_tree::{height, strength};
 use crate::core::dpc::check_tau;
 use crate::core::error::Result;
 use crate::core::knn::{KnnGraph, KnnOptions, Method, Points, knn_queries};
@@ -60,6 +60,9 @@ pub struct Assignment {
     pub delta: Option<f64>,
     /// Its density.
     pub density: f64,
+    /// How sure it is of the cluster that it joins, without a threshold; see
+    /// [`Clusters`](crate::core::cluster_tree::Clusters).
+    pub strength: Option<f64>,
 }
 
 /// How many base points tell the kernel and the height.
@@ -120,8 +123,7 @@ pub fn assign(
             Some(tau) => by_threshold(&neighbors, density, tau),
             None => {
                 let best = around.highest(&neighbors, &seen);
-                let own = best.filter(|best| best.height >= lowest).map(|best| best.cluster);
-                within(&neighbors, density, own)
+                within(&neighbors, density, best.filter(|best| best.height >= lowest))
             }
         })
     };
@@ -159,6 +161,7 @@ struct BaseNeighbor {
 struct Highest {
     cluster: u32,
     height: f64,
+    strength: f64,
 }
 
 struct Around<'a> {
@@ -248,9 +251,12 @@ impl Around<'_> {
             let itself = seen.left_out.is_some_and(|own| self.clusters.cluster[own as usize] == cluster);
             let pairs = (self.sizes[cluster as usize] - usize::from(itself)) as f64;
             let open = members.iter().map(|neighbor| neighbor.open).sum::<f64>() / members.len() as f64;
-            let height = height(Between { sum, edges }, pairs, own_open * open);
+            let between = Between { sum, edges };
+            let height = height(between, pairs, own_open * open);
             if edges > 0.0 && best.is_none_or(|best| height > best.height) {
-                best = Some(Highest { cluster, height });
+                let strongest = members.iter().map(|neighbor| neighbor.strength).fold(0.0, f64::max);
+                let strength = strength(strongest, between, pairs, own_open * open);
+                best = Some(Highest { cluster, height, strength });
             }
         }
         best
@@ -264,7 +270,7 @@ impl Around<'_> {
         let highest = self.highest(&neighbors, seen);
         Ok(match (highest, self.sizes[own as usize] > 1) {
             (highest, false) => Some((highest.map_or(0.0, |best| best.height), false)),
-            (Some(Highest { cluster, height }), true) => (cluster == own).then_some((height, true)),
+            (Some(Highest { cluster, height, .. }), true) => (cluster == own).then_some((height, true)),
             (None, true) => None,
         })
     }
@@ -300,7 +306,7 @@ fn nearest_above(around: &[BaseNeighbor], density: f64) -> Option<&BaseNeighbor>
 
 fn assignment(joined: Option<&BaseNeighbor>, above: Option<&BaseNeighbor>, density: f64) -> Assignment {
     let delta = joined.or(above).map(|neighbor| neighbor.distance);
-    Assignment { parent: joined.map(|neighbor| neighbor.row), delta, density }
+    Assignment { parent: joined.map(|neighbor| neighbor.row), delta, density, strength: None }
 }
 
 /// The nearest neighbor of higher density, if it is nearer than tau; else the nearest of those that
@@ -313,8 +319,10 @@ fn by_threshold(around: &[BaseNeighbor], density: f64, tau: f64) -> Assignment {
 }
 
 /// In the cluster that it joins: the nearest neighbor of higher density, else the nearest.
-fn within(around: &[BaseNeighbor], density: f64, cluster: Option<u32>) -> Assignment {
-    let of_cluster = |neighbor: &BaseNeighbor| Some(neighbor.cluster) == cluster;
+fn within(around: &[BaseNeighbor], density: f64, own: Option<Highest>) -> Assignment {
+    let of_cluster = |neighbor: &BaseNeighbor| own.is_some_and(|own| own.cluster == neighbor.cluster);
     let joined = nearest(around, |neighbor| of_cluster(neighbor) && neighbor.density >= density);
-    assignment(joined.or_else(|| nearest(around, of_cluster)), nearest_above(around, density), density)
+    let joined = joined.or_else(|| nearest(around, of_cluster));
+    let found = assignment(joined, nearest_above(around, density), density);
+    Assignment { strength: own.map(|own| own.strength), ..found }
 }

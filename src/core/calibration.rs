@@ -37,10 +37,12 @@ const STRANGERS: f64 = 10.0;
 const FEWEST_STRANGERS: f64 = 0.3;
 const NEAR: f64 = 0.25;
 /// Neighbors that make the communities: at most, and times the square root of the points, because a few points
-/// with many neighbors each are one community; and never of more than half of the others.
+/// with many neighbors each are one community.
 const COMMUNITY_NEIGHBORS: usize = 20;
 const COMMUNITY_GROWTH: f64 = 0.35;
-const FEWEST_COMMUNITY_NEIGHBORS: usize = 3;
+/// Where fewer of all neighbors are between such communities, hardly a neighbor is a stranger: rows are full of their own
+/// cluster's points.
+const HARDLY: f64 = 0.02;
 /// The level of the first kernel.
 const FIRST_LEVEL: f64 = 0.05;
 /// The part of the neighbors that are no strangers, at the level.
@@ -55,7 +57,7 @@ const BINS: usize = 200;
 pub enum Calibration {
     /// A kernel of the distance.
     Kernel(Kernel),
-    /// No strangers are seen: neighbors of one community are as similar as a point is to itself, and of two not at
+    /// Hardly any strangers are seen: neighbors of one community are as similar as a point is to itself, and of two not at
     /// all.
     Communities(Vec<u32>),
 }
@@ -124,8 +126,16 @@ fn calibrate<'a, V: Copy + Into<f64> + Sync + 'a>(
 ) -> Result<(Calibration, Matrix)> {
     // Also checks the distances.
     let flat = transition(Kernel::Exp { sigma: f64::INFINITY })?;
-    let first = communities(&nearest(n, &row, monitor)?, monitor)?;
+    let growing = ((n as f64).sqrt() * COMMUNITY_GROWTH).ceil() as usize;
+    let of_nearest = |count| communities(&nearest(n, &row, count, monitor)?, monitor);
+    let first = of_nearest(growing.min(COMMUNITY_NEIGHBORS))?;
+    let wide = if growing < COMMUNITY_NEIGHBORS { &of_nearest(COMMUNITY_NEIGHBORS)? } else { &first };
     let all = hazard(n, &row, |_, _| true);
+    let between = hazard(n, &row, |i, j| wide[i] != wide[j]).len() as f64 / all.len() as f64;
+    if between < HARDLY && wide.iter().any(|&community| community != wide[0]) {
+        let alike = transition::within(&flat, wide, monitor)?;
+        return Ok((Calibration::Communities(wide.clone()), alike));
+    }
     let tail_of = |cluster: &[u32]| {
         let between = hazard(n, &row, |i, j| cluster[i] != cluster[j]);
         tail_of_graph(&between, all.len() as f64 / n.max(1) as f64)
@@ -151,10 +161,9 @@ fn calibrate<'a, V: Copy + Into<f64> + Sync + 'a>(
 fn nearest<'a, V: Copy + Into<f64> + 'a>(
     n: usize,
     row: &(impl Fn(usize) -> (&'a [u32], &'a [V]) + Sync),
+    count: usize,
     monitor: &Monitor,
 ) -> Result<Matrix> {
-    let growing = ((n as f64).sqrt() * COMMUNITY_GROWTH).ceil() as usize;
-    let count = growing.clamp(FEWEST_COMMUNITY_NEIGHBORS, COMMUNITY_NEIGHBORS).min((n / 2).max(1));
     let of_row = |i: usize| {
         let (neighbors, distances) = row(i);
         let mut near: Vec<(f64, u32)> = distances.iter().map(|&d| d.into()).zip(neighbors.iter().copied()).collect();

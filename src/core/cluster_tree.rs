@@ -13,6 +13,7 @@
 //! below it, a few links suffice between large sparse clusters, while between small ones most pairs are needed.
 
 use hashbrown::HashMap;
+use rayon::prelude::*;
 
 use crate::core::agglomeration::{Agglomeration, Between, Linkage};
 use crate::core::constraints::Constraints;
@@ -65,7 +66,12 @@ struct Censored {
 
 /// The height of two clusters with so many pairs of points: the mean of `open` of both, multiplied, is `open`.
 pub(crate) fn height(between: Between, pairs: f64, open: f64) -> f64 {
-    between.sum / (between.edges + (pairs - between.edges) * (1.0 - open).max(0.0)).powf(POWER)
+    between.sum / counted(between, pairs, open).powf(POWER)
+}
+
+/// How many of the pairs count: those with an edge, and of the others the part that is not open.
+fn counted(between: Between, pairs: f64, open: f64) -> f64 {
+    between.edges + (pairs - between.edges) * (1.0 - open).max(0.0)
 }
 
 impl Linkage for Censored {
@@ -152,7 +158,7 @@ impl ClusterTree {
         self.after(self.merges.len())
     }
 
-    /// The clusters after so many merges: of each point the smallest of its cluster.
+    /// The clusters after so many merges: of each point the number of one of its cluster's points.
     pub fn after(&self, merges: usize) -> Vec<u32> {
         after(self.points, &self.merges[..merges])
     }
@@ -171,14 +177,78 @@ impl ClusterTree {
     }
 }
 
-/// The clusters of the tree along a transition matrix.
-///
-/// # Errors
-/// As [`Links::new`] and [`ClusterTree::new`].
-pub fn clusters(transition: &Matrix, constraints: &Constraints, monitor: &Monitor) -> Result<Vec<u32>> {
-    let links = Links::new(transition, monitor)?;
-    let tree = ClusterTree::new(&links, constraints, monitor)?;
-    Ok(tree.after(tree.cut(&links, monitor)?))
+/// Clusters without a threshold.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Clusters {
+    /// Of each point the number of one of its cluster's points.
+    pub cluster: Vec<u32>,
+    /// How sure the membership of each point is, from 0 to 1: the mean of its strongest link to its cluster and of its
+    /// links to all of it, in which pairs count as in a height. On labelled points about so many are right. `None` for a
+    /// point that belongs to nothing, and everywhere where neighbors are all alike or not at all, which tells nothing.
+    pub strength: Vec<Option<f64>>,
+}
+
+impl Clusters {
+    /// Those of a transition matrix's tree.
+    ///
+    /// # Errors
+    /// As [`Links::new`] and [`ClusterTree::new`].
+    pub fn new(transition: &Matrix, constraints: &Constraints, monitor: &Monitor) -> Result<Self> {
+        let links = Links::new(transition, monitor)?;
+        let tree = ClusterTree::new(&links, constraints, monitor)?;
+        Ok(Self::of_links(&links, tree.after(tree.cut(&links, monitor)?)))
+    }
+
+    /// Clusters of points with these links.
+    pub fn of_links(links: &Links, cluster: Vec<u32>) -> Self {
+        let strength = strengths(links, &cluster);
+        Self { cluster, strength }
+    }
+}
+
+/// How sure a point is of a cluster: by its strongest link, and by all links to the `pairs` others, whose mean of
+/// `open` times its own is `open`.
+pub(crate) fn strength(strongest: f64, between: Between, pairs: f64, open: f64) -> f64 {
+    f64::midpoint(strongest, between.sum / counted(between, pairs, open)).min(1.0)
+}
+
+fn strengths(links: &Links, cluster: &[u32]) -> Vec<Option<f64>> {
+    /// What links a point to its cluster.
+    #[derive(Clone, Copy, Default)]
+    struct Own {
+        strongest: f64,
+        sum: f64,
+        edges: f64,
+        open: f64,
+    }
+    let n = links.len();
+    let mut own = vec![Own::default(); n];
+    let mut sizes = vec![0.0; n];
+    let mut told = false;
+    for i in 0..n {
+        sizes[cluster[i] as usize] += 1.0;
+        for link in links.of(i) {
+            let j = link.to as usize;
+            told |= link.strength < 1.0;
+            if cluster[i] == cluster[j] {
+                for (one, other) in [(i, j), (j, i)] {
+                    let own = &mut own[one];
+                    own.strongest = own.strongest.max(link.strength);
+                    own.sum += link.strength;
+                    own.edges += 1.0;
+                    own.open += links.open[other];
+                }
+            }
+        }
+    }
+    let of_point = |i: usize| {
+        let Own { strongest, sum, edges, open } = own[i];
+        let others = sizes[cluster[i] as usize] - 1.0;
+        let open = links.open[i] * open / edges.max(1.0);
+        let linked = || if edges > 0.0 { strength(strongest, Between { sum, edges }, others, open) } else { 0.0 };
+        (told && others > 0.0).then(linked)
+    };
+    (0..n).into_par_iter().map(of_point).collect()
 }
 
 /// Peaks and parents within given clusters: a point's parent is its nearest neighbor of higher density in its
@@ -187,7 +257,13 @@ pub fn clusters(transition: &Matrix, constraints: &Constraints, monitor: &Monito
 ///
 /// # Errors
 /// As [`candidates`].
-pub fn peaks_within(density: Vec<f64>, distances: &Matrix, cluster: &[u32], monitor: &Monitor) -> Result<Clustering> {
+pub fn peaks_within(
+    density: Vec<f64>,
+    distances: &Matrix,
+    clusters: &Clusters,
+    monitor: &Monitor,
+) -> Result<Clustering> {
+    let cluster = &clusters.cluster;
     let nearest = candidates(&density, distances, monitor)?;
     let n = density.len();
     let mut peak: Vec<u32> = vec![u32::MAX; n];
@@ -214,7 +290,8 @@ pub fn peaks_within(density: Vec<f64>, distances: &Matrix, cluster: &[u32], moni
         delta[i] = found.or(nearest[i]).map(|(_, distance)| distance);
         parent[i] = found.map_or(peak[cluster[i] as usize], |(j, _)| j);
     }
-    Ok(Clustering { cluster: number_trees(&parent), parent, delta, density })
+    let strength = Some(clusters.strength.clone());
+    Ok(Clustering { cluster: number_trees(&parent), parent, delta, density, strength })
 }
 
 #[cfg(test)]

@@ -131,5 +131,5 @@ pub fn dpc_constrained(
             parent[i as usize] = *peaks[trees.sets.root(i) as usize].get_or_insert(i);
         }
     }
-    Ok(Clustering { cluster: number_trees(&parent), parent, delta, density })
+    Ok(Clustering { cluster: number_trees(&parent), parent, delta, density, strength: None })
 }

@@ -23,6 +23,9 @@ pub struct Clustering {
     pub delta: Vec<Option<f64>>,
     /// Density of each point, as given.
     pub density: Vec<f64>,
+    /// How sure the membership of each point is, see [`Clusters`](crate::core::cluster_tree::Clusters); `None`
+    /// where a threshold makes the clusters.
+    pub strength: Option<Vec<Option<f64>>>,
 }
 
 impl Clustering {
@@ -105,7 +108,7 @@ pub fn dpc(density: Vec<f64>, distances: &Matrix, tau: f64, monitor: &Monitor) -
         })
         .collect();
     let delta = candidates.iter().map(|candidate| candidate.map(|(_, distance)| distance)).collect();
-    Ok(Clustering { cluster: number_trees(&parent), parent, delta, density })
+    Ok(Clustering { cluster: number_trees(&parent), parent, delta, density, strength: None })
 }
 
 /// Whether j is above i in the order of densities.

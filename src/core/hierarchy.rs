@@ -12,10 +12,11 @@
 use hashbrown::HashMap;
 
 use crate::core::agglomeration::{Agglomeration, Between, Linkage};
-use crate::core::cluster_tree::{ClusterTree, Merge, POWER, after};
+use crate::core::cluster_tree::{ClusterTree, Clusters, Merge, POWER, after};
 use crate::core::constraints::Constraints;
 use crate::core::error::{Error, Result};
 use crate::core::links::Links;
+use crate::core::methods::numbered;
 use crate::core::monitor::Monitor;
 use crate::core::partition::fewest_bits_at;
 use crate::core::sparse::{Matrix, ROWS, row};
@@ -30,6 +31,7 @@ const APART: f64 = 2.0;
 #[derive(Debug, Clone, PartialEq)]
 pub struct Hierarchy {
     points: usize,
+    links: Links,
     merges: Vec<Merge>,
     cut: usize,
 }
@@ -59,12 +61,15 @@ impl Hierarchy {
         let tree = ClusterTree::new(&links, constraints, monitor)?;
         let cut = tree.cut(&links, monitor)?;
         let (points, mut merges) = (links.len(), tree.merges()[..cut].to_vec());
-        drop(links);
 
-        let label = after(points, &merges);
-        let mut firsts: Vec<u32> = (0..points as u32).filter(|&i| label[i as usize] == i).collect();
-        let number = |i: usize| firsts.binary_search(&label[i]).expect("a label is the first point of its cluster");
-        let cluster: Vec<u32> = (0..points).map(|i| number(i) as u32).collect();
+        let cluster = numbered(after(points, &merges));
+        // The smallest point of each, in whose order they are numbered.
+        let mut firsts: Vec<u32> = Vec::new();
+        for i in 0..points {
+            if cluster[i] as usize == firsts.len() {
+                firsts.push(i as u32);
+            }
+        }
         let mut edges: Vec<HashMap<u32, Between>> = vec![HashMap::new(); firsts.len()];
         for i in 0..points {
             if i.is_multiple_of(ROWS) {
@@ -99,7 +104,7 @@ impl Hierarchy {
             clusters.merge(a, b);
             firsts.push(first.min(second));
         }
-        Ok(Self { points, merges, cut })
+        Ok(Self { points, links, merges, cut })
     }
 
     /// Number of points.
@@ -123,7 +128,7 @@ impl Hierarchy {
         self.cut
     }
 
-    /// The clusters after so many merges: of each point the smallest of its cluster.
+    /// The clusters after so many merges: of each point the number of one of its cluster's points.
     pub fn after(&self, merges: usize) -> Vec<u32> {
         after(self.points, &self.merges[..merges])
     }
@@ -132,11 +137,11 @@ impl Hierarchy {
     ///
     /// # Errors
     /// If there are fewer points, or more pieces of the graph.
-    pub fn clusters(&self, count: usize) -> Result<Vec<u32>> {
+    pub fn clusters(&self, count: usize) -> Result<Clusters> {
         let demanded = self.merges.iter().take_while(|merge| merge.height == f64::INFINITY).count();
         let (fewest, most) = (self.points - self.merges.len(), self.points - demanded);
         if (fewest..=most).contains(&count) {
-            return Ok(self.after(self.points - count));
+            return Ok(Clusters::of_links(&self.links, self.after(self.points - count)));
         }
         let range = match fewest {
             0 | 1 => format!("at most {most}, the number of points"),

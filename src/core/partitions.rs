@@ -3,6 +3,7 @@
 
 use rayon::prelude::*;
 
+use crate::core::cluster_tree::Clusters;
 use crate::core::constraints::Constraints;
 use crate::core::embeddings::Embeddings;
 use crate::core::error::Result;
@@ -56,7 +57,7 @@ pub fn stages(
     }
     let starts = starts(n, |i| lengths[i]);
     let (mut columns, mut values) = (vec![0; starts[n]], vec![0.0; starts[n]]);
-    let mut cluster = vec![0; n];
+    let mut clusters = Clusters { cluster: vec![0; n], strength: vec![None; n] };
     for (rows, run) in partitions.iter().zip(runs) {
         for (at, &i) in rows.iter().enumerate() {
             let (neighbors, distances) = row(&run.distances, at);
@@ -65,11 +66,12 @@ pub fn stages(
             columns[places.clone()].iter_mut().zip(neighbors).for_each(|(column, &j)| *column = rows[j as usize]);
             values[places].copy_from_slice(distances);
             if let Cut::Clusters(own) = &run.cut {
-                cluster[i as usize] = rows[own[at] as usize];
+                clusters.cluster[i as usize] = rows[own.cluster[at] as usize];
+                clusters.strength[i as usize] = own.strength[at];
             }
         }
     }
-    let cut = options.tau.map_or(Cut::Clusters(cluster), Cut::Tau);
+    let cut = options.tau.map_or(Cut::Clusters(clusters), Cut::Tau);
     Ok(Stages { density, distances: matrix(n, starts, columns, values), cut })
 }
 

@@ -1,6 +1,6 @@
 //! The whole run: all stages.
 
-use crate::core::cluster_tree::{self, peaks_within};
+use crate::core::cluster_tree::{Clusters, peaks_within};
 use crate::core::constraints::{Constraints, dpc_constrained};
 use crate::core::dpc::{self, Clustering};
 use crate::core::embeddings::Embeddings;
@@ -54,8 +54,8 @@ pub fn cluster(points: Embeddings, options: &ClusterOptions, monitor: &Monitor) 
 pub enum Cut {
     /// A point joins its parent below this distance, between 0 and 1.
     Tau(f64),
-    /// The clusters are known: of each point, the number of one of its cluster's points.
-    Clusters(Vec<u32>),
+    /// The clusters are known.
+    Clusters(Clusters),
 }
 
 impl Cut {
@@ -73,7 +73,7 @@ impl Cut {
         match self {
             Self::Tau(tau) if constraints.is_empty() => dpc::dpc(density, distances, *tau, monitor),
             Self::Tau(tau) => dpc_constrained(density, distances, *tau, constraints, monitor),
-            Self::Clusters(cluster) => peaks_within(density, distances, cluster, monitor),
+            Self::Clusters(clusters) => peaks_within(density, distances, clusters, monitor),
         }
     }
 }
@@ -108,7 +108,7 @@ impl Stages {
         drop(graph);
         let cut = match options.tau {
             Some(tau) => Cut::Tau(tau),
-            None => Cut::Clusters(cluster_tree::clusters(&transition, constraints, monitor)?),
+            None => Cut::Clusters(Clusters::new(&transition, constraints, monitor)?),
         };
         let density = ndde::ndde(&transition, &options.ndde, monitor)?;
         let distances = tpdi::tpdi_upward(&transition, &density, monitor)?;

@@ -142,24 +142,26 @@ impl KnnGraph {
 }
 
 impl Clustering {
-    /// Columns `id` (row number), `cluster_id`, `parent_id`, `delta` (NULL without a candidate), `density`
-    /// and `is_peak`, one row a point.
+    /// Columns `id` (row number), `cluster_id`, `parent_id`, `delta` (NULL without a candidate), `density`,
+    /// `is_peak` and `strength` (NULL by a threshold), one row a point.
     pub fn to_record_batch(&self) -> RecordBatch {
         let cluster = self.cluster.iter().map(|&cluster| i64::from(cluster));
+        let strength = self.strength.clone().unwrap_or_else(|| vec![None; self.len()]);
         let is_peak = (0..self.len()).map(|row| Some(self.is_peak(row)));
         table([
             ("id", row_numbers(self.len())),
             ("cluster_id", Arc::new(Int64Array::from_iter_values(cluster))),
             ("parent_id", Arc::new(UInt32Array::from(self.parent.clone()))),
-            (DELTA, Arc::new(Float64Array::from(self.delta.clone()))),
+            ("delta", Arc::new(Float64Array::from(self.delta.clone()))),
             ("density", Arc::new(Float64Array::from(self.density.clone()))),
             ("is_peak", Arc::new(BooleanArray::from_iter(is_peak))),
+            ("strength", Arc::new(Float64Array::from(strength))),
         ])
     }
 }
 
-/// The one column that may have NULLs.
-const DELTA: &str = "delta";
+/// The columns that may have NULLs.
+const NULLABLE: [&str; 2] = ["delta", "strength"];
 
 fn row_numbers(n: usize) -> ArrayRef {
     Arc::new(UInt32Array::from_iter_values(0..n as u32))
@@ -167,7 +169,8 @@ fn row_numbers(n: usize) -> ArrayRef {
 
 /// Columns of one length, each of a name of its own. The schema does not depend on the rows.
 fn table<const N: usize>(columns: [(&str, ArrayRef); N]) -> RecordBatch {
-    let fields = columns.each_ref().map(|(name, array)| Field::new(*name, array.data_type().clone(), *name == DELTA));
+    let fields =
+        columns.each_ref().map(|(name, array)| Field::new(*name, array.data_type().clone(), NULLABLE.contains(name)));
     let arrays = columns.into_iter().map(|(_, array)| array).collect();
     RecordBatch::try_new(Arc::new(Schema::new(fields.to_vec())), arrays).expect("columns of one length")
 }

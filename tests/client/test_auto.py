@@ -1,5 +1,6 @@
 """sigma := 'auto' and the clusters without a threshold beside the same in numpy, on the songs of this repository."""
 
+import duckdb
 import numpy as np
 import pytest
 from conftest import ROOT, connect
@@ -140,6 +141,20 @@ def bits(a, b, flow, cluster):
     return plogp(np.sum(exits)) - 2 * plogp(exits) + plogp(exits + visits)
 
 
+def strengths_of(a, b, strength, open_, cluster):
+    """How sure each row is of its cluster; NaN alone."""
+    own = cluster[a] == cluster[b]
+    ends, others, values = np.r_[a[own], b[own]], np.r_[b[own], a[own]], np.r_[strength[own], strength[own]]
+    n = len(cluster)
+    edges, total, open_sum = (np.bincount(ends, w, n) for w in (np.ones(len(ends)), values, open_[others]))
+    strongest = np.zeros(n)
+    np.maximum.at(strongest, ends, values)
+    pairs = np.bincount(cluster, minlength=cluster.max() + 1)[cluster] - 1
+    with np.errstate(invalid="ignore"):
+        counted = edges + (pairs - edges) * (1 - open_ * open_sum / edges)
+        return np.where(pairs > 0, np.minimum((strongest + total / counted) / 2, 1), np.nan)
+
+
 @pytest.fixture(scope="module")
 def reference(songs):
     """Location and scale of the kernel, and the clusters, in numpy; the communities are those of cluster_with."""
@@ -166,17 +181,19 @@ def reference(songs):
     heights = sorted({height for *_, height in merges})
     by_height = lambda h: clusters([merge for merge in merges if merge[2] >= h], n)  # noqa: E731
     some = heights[:: max(1, len(heights) // 40)]
-    return far + scale * np.log(at / STRANGERS), scale, lambda cluster: bits(a, b, flow, cluster), [by_height(h) for h in some]
+    strengths = lambda cluster: strengths_of(a, b, strength, open_, cluster)  # noqa: E731
+    kernel = far + scale * np.log(at / STRANGERS), scale
+    return kernel, lambda cluster: bits(a, b, flow, cluster), [by_height(h) for h in some], strengths
 
 
 def test_the_kernel_is_that_of_numpy(songs, reference):
-    name, location, scale, _ = songs.execute("FROM auto_parameters('g')").fetchone()
+    name, location, scale, *_ = songs.execute("FROM auto_parameters('g')").fetchone()
     assert name == "gompertz"
-    assert (location, scale) == pytest.approx(reference[:2], rel=1e-6)
+    assert (location, scale) == pytest.approx(reference[0], rel=1e-6)
 
 
 def test_no_other_height_of_the_tree_takes_fewer_bits(songs, reference):
-    _, _, bits, others = reference
+    _, bits, others, _ = reference
     cluster = songs.execute("""
         SELECT cluster_id FROM linkage_cluster(transition_matrix('g', sigma := 'auto')) ORDER BY id
         """).fetchnumpy()["cluster_id"]
@@ -188,8 +205,62 @@ def test_no_other_height_of_the_tree_takes_fewer_bits(songs, reference):
     assert same(cluster, others[0]) > 100 or bits(others[0]) > least + 1e-3
 
 
+def test_the_strength_is_that_of_numpy(songs, reference):
+    found = songs.execute("""
+        SELECT cluster_id, strength FROM linkage_cluster(transition_matrix('g', sigma := 'auto')) ORDER BY id
+        """).fetchnumpy()
+    strength = np.ma.filled(found["strength"], np.nan)
+    assert 500 < np.isnan(strength).sum() < 2000
+    np.testing.assert_allclose(strength, reference[3](found["cluster_id"]), atol=1e-6)
+
+
+def test_the_tree_is_its_merges_and_clusters_are_cut_from_it(songs):
+    songs.execute("CREATE OR REPLACE TABLE p AS FROM transition_matrix('g', sigma := 'auto')")
+    merges = songs.execute("SELECT clusters, stage, height, id, other_id, size, other_size FROM cluster_tree('p')").fetchall()
+    ids = [i for (i,) in songs.execute("SELECT id FROM songs ORDER BY id").fetchall()]
+    assert [row[0] for row in merges] == [len(ids) - 1 - at for at in range(len(merges))]
+    for stage in ("links", "graph"):
+        heights = [row[2] for row in merges if row[1] == stage]
+        assert len(heights) > 100 and heights == sorted(heights, reverse=True)
+    whole = {i: i for i in ids}
+    members = {i: [i] for i in ids}
+    wanted = {3000, 1000, 1}
+    for clusters, _, _, a, b, size, other_size in merges:
+        assert (len(members[a]), len(members[b])) == (size, other_size) and a < b
+        members[a] += members.pop(b)
+        if clusters in wanted:
+            whole = {i: first for first, own in members.items() for i in own}
+            found = dict(songs.execute(f"SELECT id, cluster_id FROM linkage_cluster('p', clusters := {clusters})").fetchall())
+            assert len(set(found.values())) == clusters == len(set(zip(whole.values(), (found[i] for i in whole))))
+    assert len(members) == 1
+    with pytest.raises(duckdb.InvalidInputException, match="clusters must be at most 3891, the number of points, got 3892"):
+        songs.execute("FROM linkage_cluster('p', clusters := 3892)")
+    (links,) = songs.execute("SELECT min(clusters) FROM cluster_tree('p') WHERE stage = 'links'").fetchone()
+    assert songs.execute("SELECT count(DISTINCT cluster_id) FROM linkage_cluster('p')").fetchone() == (links,)
+
+
+def test_layers_are_nested_cuts_of_the_tree(songs):
+    songs.execute("""
+        CREATE OR REPLACE TABLE p AS FROM transition_matrix('g', sigma := 'auto');
+        CREATE OR REPLACE TABLE layers AS FROM cluster_layers('p')""")
+    sizes = songs.execute("SELECT layer, count(DISTINCT cluster_id), count(*) FROM layers GROUP BY ALL ORDER BY ALL").fetchall()
+    assert [layer for layer, *_ in sizes] == list(range(1, len(sizes) + 1)) and len(sizes) >= 3
+    assert all(rows == 3891 for *_, rows in sizes)
+    assert all(2 * few[1] < many[1] for few, many in zip(sizes, sizes[1:]))
+    for layer, clusters, _ in sizes:
+        songs.execute(f"CREATE OR REPLACE TABLE cut AS FROM linkage_cluster('p', clusters := {clusters})")
+        same = "SELECT count(*) FROM layers JOIN cut USING (id) WHERE layer = ? AND layers.cluster_id <> cut.cluster_id"
+        assert songs.execute(same, [layer]).fetchone() == (0,)
+    wrong = """
+        SELECT count(*) FROM layers f LEFT JOIN layers c ON c.id = f.id AND c.layer = f.layer - 1
+        WHERE f.parent_cluster_id IS DISTINCT FROM c.cluster_id"""
+    assert songs.execute(wrong).fetchone() == (0,)
+    few = songs.execute("SELECT count(DISTINCT layer), count(DISTINCT cluster_id) FROM cluster_layers('p', layers := 1)")
+    assert few.fetchone() == (1, sizes[-1][1])
+
+
 def test_the_kernel_is_the_one_that_p_is_made_with(songs):
-    _, location, scale, _ = songs.execute("FROM auto_parameters('g')").fetchone()
+    _, location, scale, *_ = songs.execute("FROM auto_parameters('g')").fetchone()
     rows, difference = songs.execute(f"""
         WITH weights AS (
             SELECT src, dst, exp(exp(-{location!r} / {scale!r}) - exp((distance::DOUBLE - {location!r}) / {scale!r})) AS weight
@@ -251,23 +322,51 @@ def people(con, sizes, dimension=64, noise=0.7):
 
 
 @pytest.mark.parametrize(
-    ("sizes", "k", "least"),
+    ("sizes", "k", "least", "dimension"),
     [
-        ([300] * 3, 20, 1.0),
-        ([1000] * 5, 80, 1.0),
-        ([1000], 40, 1.0),
-        ([1] * 2000, 40, 0.99),
-        ([2] * 1000, 40, 0.99),
-        ([1, 2, 3, 5, 8, 13, 21, 34, 55, 89, 144] * 8, 20, 0.99),
+        ([300] * 3, 20, 1.0, 64),
+        ([1000] * 5, 80, 1.0, 64),
+        ([1000], 40, 1.0, 64),
+        ([50] * 2, 30, 1.0, 8),
+        ([60] * 5, 30, 0.97, 8),
+        ([100] * 10, 30, 0.97, 8),
+        ([1] * 2000, 40, 0.99, 64),
+        ([2] * 1000, 40, 0.99, 64),
+        ([1, 2, 3, 5, 8, 13, 21, 34, 55, 89, 144] * 8, 20, 0.99, 64),
     ],
-    ids=["more points than k", "many more points than k", "one identity", "all single", "pairs", "of all sizes"],
+    ids=[
+        "more points than k",
+        "many more points than k",
+        "one identity",
+        "two of few dimensions",
+        "five of few dimensions",
+        "ten of few dimensions",
+        "all single",
+        "pairs",
+        "of all sizes",
+    ],
 )
-def test_identities_of_any_size_are_found(con, sizes, k, least):
-    people(con, sizes)
-    score = con.execute(f"""
-        SELECT bcubed_f(label, cluster_id).f
-        FROM people JOIN cluster_embeddings('people', k := {k}, sigma := 'auto', tau := 'auto') USING (id)""").fetchone()[0]
+def test_identities_of_any_size_are_found(con, sizes, k, least, dimension):
+    people(con, sizes, dimension, noise=0.7 if dimension == 64 else 0.3)
+    score, sure, advice = con.execute(f"""
+        SELECT bcubed_f(label, cluster_id).f, count(strength),
+            (SELECT advice FROM auto_parameters(knn_graph('people', k := {k})))
+        FROM people JOIN cluster_embeddings('people', k := {k}) USING (id)""").fetchone()
     assert score >= least
+    # Where rows are full of their own identity nothing tells how sure they are, and that is said.
+    if min(sizes) > k:
+        assert sure == 0 and "take a larger k" in advice
+    else:
+        assert sure == pytest.approx(sum(size for size in sizes if size > 1), abs=0.02 * sum(sizes)) and advice is None
+
+
+def test_a_handful_of_rows_falls_into_its_groups(con):
+    con.execute("""
+        CREATE TABLE few AS SELECT unnest(range(5)) AS id,
+            unnest([[1, 0], [0.99, 0.1], [0, 1], [0.1, 0.99], [-1, -1]])::FLOAT[2] AS embedding""")
+    assert con.execute("SELECT cluster_id FROM cluster_embeddings('few') ORDER BY id").fetchall() == [(0,), (0,), (1,), (1,), (2,)]
+    four = con.execute("WITH four AS (FROM few WHERE id < 4) SELECT cluster_id FROM cluster_embeddings('four') ORDER BY id")
+    assert four.fetchall() == [(0,), (0,), (1,), (1,)]
 
 
 def test_constraints_are_kept(songs):
@@ -291,11 +390,11 @@ def test_constraints_are_kept(songs):
 
 def test_without_strangers_neighbors_of_one_community_are_alike(con):
     con.execute("CREATE TABLE chain AS SELECT i AS src, i + 1 AS dst, 0.1 AS distance FROM range(10) t(i)")
-    kernel, location, scale, tau = con.execute("FROM auto_parameters('chain')").fetchone()
-    assert (kernel, location, scale) == ("communities", None, None)
+    kernel, location, scale, tau, advice = con.execute("FROM auto_parameters('chain')").fetchone()
+    assert (kernel, location, scale) == ("communities", None, None) and "take a larger k" in advice
     assert 0 < tau < 1
     con.execute("CREATE TABLE p AS FROM transition_matrix('chain', sigma := 'auto')")
     assert con.execute("SELECT DISTINCT probability FROM p ORDER BY 1").fetchall() in ([(0.5,), (1.0,)], [(0.0,), (0.5,), (1.0,)])
     con.execute("CREATE TABLE none AS FROM chain LIMIT 0")
-    assert con.execute("FROM auto_parameters('none')").fetchall() == [("communities", None, None, 0.7)]
+    assert con.execute("FROM auto_parameters('none')").fetchall() == [("communities", None, None, 0.7, advice)]
     assert con.execute("FROM linkage_cluster(transition_matrix('none', sigma := 'auto'))").fetchall() == []

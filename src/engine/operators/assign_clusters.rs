@@ -18,7 +18,7 @@ use crate::engine::values::{MADE_BY_DPC, PointRows};
 pub static FUNCTION: Function = Function {
     name: "assign_clusters",
     description: "The cluster that each new row joins, by the same distances as in cluster_embeddings and without clustering the old rows again; each new row on its own.",
-    returns: "Returns the columns of cluster_embeddings for the new rows: id, cluster_id (NULL for a row that joins none), parent_id (the row of base that it joined, else its own id), delta (distance to that row, else to its nearest neighbor of higher density, NULL without one), density and is_peak (whether it joined none).",
+    returns: "Returns the columns of cluster_embeddings for the new rows: id, cluster_id (NULL for a row that joins none), parent_id (the row of base that it joined, else its own id), delta (distance to that row, else to its nearest neighbor of higher density, NULL without one), density, is_peak (whether it joined none) and, without a threshold, strength (how sure it is of its cluster).",
     parameters: &[&SOURCE, &BASE, &CLUSTERS, &K, &TAU, &METRIC, &ID, &EMBEDDING, &KERNEL, &SIGMA, &PRECISION],
     examples: &[
         "FROM assign_clusters('new_faces', base := 'faces', clusters := 'clusters')",
@@ -81,7 +81,7 @@ impl Operator for AssignClusters {
     }
 
     fn columns(&self) -> Vec<Column<List<AssignedRow>>> {
-        vec![
+        let mut columns = vec![
             id(&self.id, Whose::First, |list: &Self::Output, rows| list.each(rows, |row| row.point)),
             bigint("cluster_id", |list: &Self::Output, rows| list.some(rows, |row| row.cluster)),
             id("parent_id", Whose::First, |list: &Self::Output, rows| {
@@ -90,7 +90,12 @@ impl Operator for AssignClusters {
             double("delta", |list: &Self::Output, rows| list.some(rows, |row| row.assignment.delta)),
             double("density", |list: &Self::Output, rows| list.each(rows, |row| row.assignment.density)),
             boolean("is_peak", |list: &Self::Output, rows| list.each(rows, |row| row.assignment.parent.is_none())),
-        ]
+        ];
+        if self.options.tau.is_none() {
+            columns
+                .push(double("strength", |list: &Self::Output, rows| list.some(rows, |row| row.assignment.strength)));
+        }
+        columns
     }
 
     fn run(&self, run: &mut Run<'_>) -> Result<List<AssignedRow>> {

@@ -14,7 +14,7 @@ use crate::engine::values::{Edges, GraphInput, MADE_BY_KNN_GRAPH};
 pub static FUNCTION: Function = Function {
     name: "auto_parameters",
     description: "What sigma := 'auto' and tau := 'auto' stand for over a graph of distances: the kernel that its distances call for, and the threshold over that kernel's clusters.",
-    returns: "Returns one row: kernel, 'gompertz' or, where no strangers are seen, 'communities'; location and scale of the first, exp(exp(-location / scale) - exp((distance - location) / scale)), NULL for the second, by which neighbors of one community are alike and others are not; and tau.",
+    returns: "Returns one row: kernel, 'gompertz' or, where no strangers are seen, 'communities'; location and scale of the first, exp(exp(-location / scale) - exp((distance - location) / scale)), NULL for the second, by which neighbors of one community are alike and others are not; tau; and advice, what to do where the graph cannot tell, else NULL.",
     parameters: &[&GRAPH],
     examples: &["FROM auto_parameters(knn_graph('faces'))", "FROM auto_parameters('g')"],
     nested_example: None,
@@ -45,6 +45,8 @@ pub fn distances(call: &mut Call<'_>) -> Checked<GraphInput> {
 struct AutoParameters {
     graph: GraphInput,
 }
+
+const NO_STRANGERS: &str = "the neighbors of no point are strangers, so that the graph cannot tell how near strangers come; clusters may have more points than a row has neighbors: take a larger k";
 
 /// A kernel and a threshold.
 struct Parameters {
@@ -79,6 +81,9 @@ impl Operator for AutoParameters {
             }),
             double("scale", |list: &Self::Output, rows| list.some(rows, |row| row.gompertz().map(|kernel| kernel.1))),
             double("tau", |list: &Self::Output, rows| list.each(rows, |row| row.tau)),
+            text("advice", |list: &Self::Output, rows| {
+                list.some(rows, |row| row.gompertz().is_none().then_some(NO_STRANGERS))
+            }),
         ]
     }
 

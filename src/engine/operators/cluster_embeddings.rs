@@ -1,7 +1,7 @@
 //! `cluster_embeddings(source, ...)`: all five stages in one call.
 
 use super::dpc_cluster::{
-    self, CANNOT_LINK, CutBy, GivenRelations, MUST_LINK, PREVIOUS, PeaksInput, RETURNS, check_name,
+    self, CANNOT_LINK, CutBy, GivenRelations, MUST_LINK, PREVIOUS, PeaksInput, RETURNS_STRENGTH, check_name,
 };
 use super::knn_graph::{
     self, CONNECTIVITY, EMBEDDING, EXPANSION_ADD, EXPANSION_SEARCH, GraphOptions, ID, K, METHOD, METRIC, PRECISION,
@@ -20,7 +20,7 @@ use crate::engine::values::GraphInput;
 pub static FUNCTION: Function = Function {
     name: "cluster_embeddings",
     description: "Cluster points by their embeddings, with nothing to set: knn_graph, transition_matrix and linkage_cluster in one call; or, with numbers for sigma and tau, the pipeline of density peaks: knn_graph, transition_matrix, ndde, tpdi and dpc_cluster.",
-    returns: RETURNS,
+    returns: RETURNS_STRENGTH,
     parameters: &[
         &SOURCE,
         &K,
@@ -117,6 +117,6 @@ fn partitioned(
     let given = GivenRelations::of(call, &id)?;
     let GivenRelations { must_link, cannot_link, .. } = given;
     let runs = PartitionedRuns { source, graph, kernel, ndde, tau, must_link, cannot_link };
-    let peaks = PeaksInput::Partitions(call.add(runs));
+    let peaks = PeaksInput::Partitions(call.add(runs), tau);
     dpc_cluster::build(call, peaks, given, id, Some(column))
 }

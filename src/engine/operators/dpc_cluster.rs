@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use super::partitions::{Pairs, Partitioned, PartitionedPeaks};
-use crate::core::cluster_tree::clusters;
+use crate::core::cluster_tree::Clusters;
 use crate::core::constraints::Constraints;
 use crate::core::dpc::{self, Clustering};
 use crate::core::hierarchy::Hierarchy;
@@ -34,6 +34,7 @@ pub static FUNCTION: Function = Function {
 };
 
 pub const RETURNS: &str = "Returns id, cluster_id (0, 1, 2, ... in order of the smallest ids, or as previous has it), parent_id (a peak's own id), delta (distance to the candidate parent, NULL without one), density and is_peak.";
+pub const RETURNS_STRENGTH: &str = "Returns id, cluster_id (0, 1, 2, ... in order of the smallest ids, or as previous has it), parent_id (a peak's own id), delta (distance to the candidate parent, NULL without one), density, is_peak and, without a threshold, strength: how sure the row is of its cluster, from 0 to 1 (of rows with 0.9, about nine in ten are right), NULL for a row that belongs to nothing, and for all where the graph cannot tell.";
 
 pub const TAU: Parameter<OrAuto> = Parameter {
     name: "tau",
@@ -66,7 +67,7 @@ pub const CANNOT_LINK: Parameter<OrNull<RelationName>> = Parameter {
 };
 
 /// The columns of the result beside the id.
-const OTHER_COLUMNS: [&str; 5] = ["cluster_id", "parent_id", "delta", "density", "is_peak"];
+const OTHER_COLUMNS: [&str; 6] = ["cluster_id", "parent_id", "delta", "density", "is_peak", "strength"];
 
 /// Refuse a name of a user's column that another column of the result has.
 pub fn check_name(call: &Call<'_>, parameter: &str, name: &str, others: &[&str]) -> Checked<()> {
@@ -81,8 +82,8 @@ pub fn check_name(call: &Call<'_>, parameter: &str, name: &str, others: &[&str])
 #[derive(Debug, PartialEq)]
 pub enum PeaksInput {
     Stages(PeakInputs, CutBy),
-    /// Each partition as its own run makes them.
-    Partitions(Input<PartitionedPeaks>),
+    /// Each partition as its own run makes them, by a threshold or without.
+    Partitions(Input<PartitionedPeaks>, Option<f64>),
 }
 
 /// What makes clusters of densities and distances.
@@ -163,6 +164,12 @@ impl Rows for PointClusters {
     }
 }
 
+impl DensityPeaks {
+    fn without_threshold(&self) -> bool {
+        matches!(&self.peaks, PeaksInput::Stages(_, CutBy::Tree(..)) | PeaksInput::Partitions(_, None))
+    }
+}
+
 impl Operator for DensityPeaks {
     type Output = PointClusters;
 
@@ -170,7 +177,7 @@ impl Operator for DensityPeaks {
         let (peaks, tree) = match &self.peaks {
             PeaksInput::Stages(peaks, CutBy::Tree(transition, _)) => (peaks.nodes().into(), Some(transition.node)),
             PeaksInput::Stages(peaks, CutBy::Tau(_) | CutBy::AutoTau) => (peaks.nodes().into(), None),
-            PeaksInput::Partitions(partitions) => (vec![partitions.node], None),
+            PeaksInput::Partitions(partitions, _) => (vec![partitions.node], None),
         };
         peaks.into_iter().chain(tree).chain(self.given.nodes()).collect()
     }
@@ -195,7 +202,13 @@ impl Operator for DensityPeaks {
             double("density", |clusters: &PointClusters, rows| all(&clusters.clustering.density[rows])),
             boolean("is_peak", |clusters: &PointClusters, rows| each(rows, |row| clusters.clustering.is_peak(row))),
         ];
-        std::iter::once(first).chain(partition).chain(columns).collect()
+        let strength = self.without_threshold().then(|| {
+            double("strength", |clusters: &PointClusters, rows| {
+                let strength = clusters.clustering.strength.as_deref().unwrap_or_default();
+                some(rows, |row| strength.get(row).copied().flatten())
+            })
+        });
+        std::iter::once(first).chain(partition).chain(columns).chain(strength).collect()
     }
 
     fn run(&self, run: &mut Run<'_>) -> Result<PointClusters> {
@@ -221,7 +234,7 @@ impl Operator for DensityPeaks {
                     CutBy::Tree(transition, wanted) => {
                         let transition = Edges::of(run, transition)?;
                         let cluster = match wanted {
-                            None => clusters(&transition.matrix, &constraints, monitor),
+                            None => Clusters::new(&transition.matrix, &constraints, monitor),
                             Some(wanted) => Hierarchy::new(&transition.matrix, &constraints, monitor)
                                 .and_then(|tree| tree.clusters(wanted)),
                         };
@@ -230,7 +243,7 @@ impl Operator for DensityPeaks {
                 };
                 (peaks, cut, constraints, None)
             }
-            PeaksInput::Partitions(partitions) => {
+            PeaksInput::Partitions(partitions, _) => {
                 let Partitioned { peaks, cut, of } = PartitionedPeaks::take(run, *partitions)?;
                 let constraints = constraints(peaks.ids())?;
                 (peaks, cut, constraints, Some(of))

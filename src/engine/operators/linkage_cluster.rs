@@ -1,6 +1,6 @@
 //! `linkage_cluster(transition, ...)`: clusters of a transition matrix without a threshold.
 
-use super::dpc_cluster::{self, CANNOT_LINK, CutBy, GivenRelations, MUST_LINK, PREVIOUS, PeaksInput, RETURNS};
+use super::dpc_cluster::{self, CANNOT_LINK, CutBy, GivenRelations, MUST_LINK, PREVIOUS, PeaksInput, RETURNS_STRENGTH};
 use super::ndde::{self, EPSILON, MAX_ITERATIONS, TRANSITION};
 use super::tpdi;
 use crate::engine::peaks::PeakInputs;
@@ -10,7 +10,7 @@ use crate::engine::values::Edges;
 pub static FUNCTION: Function = Function {
     name: "linkage_cluster",
     description: "Clusters of a transition matrix without a threshold: points and clusters merge by the mean of what links them, in which a pair that neither row had room for says nothing, and of the clusters on the way those are taken that describe a random walk in the fewest bits.",
-    returns: RETURNS,
+    returns: RETURNS_STRENGTH,
     parameters: &[&TRANSITION, &EPSILON, &MAX_ITERATIONS, &PREVIOUS, &MUST_LINK, &CANNOT_LINK, &CLUSTERS],
     examples: &[
         "FROM linkage_cluster(transition_matrix(knn_graph('faces'), sigma := 'auto'))",
