@@ -27,7 +27,7 @@ use crate::core::links::Links;
 use crate::core::methods::communities;
 use crate::core::monitor::Monitor;
 use crate::core::similarity::Kernel;
-use crate::core::sparse::{Matrix, from_edges, row};
+use crate::core::sparse::{Matrix, from_edges, matrix, row, starts};
 use crate::core::transition;
 
 /// The tail is fitted where there are so many strangers and [`NEAR`] of it; or a quarter of the neighbors,
@@ -49,6 +49,8 @@ const FIRST_LEVEL: f64 = 0.05;
 const MATCHES: f64 = 0.85;
 /// The level, however many strangers.
 const LEVELS: std::ops::RangeInclusive<f64> = 0.003..=1.0;
+/// A model's similarity is at least this, so that its distance is finite.
+const LEAST_SIMILARITY: f64 = 1e-9;
 /// In so many bins of equal numbers of edges is the part of the strangers looked at.
 const BINS: usize = 200;
 
@@ -101,6 +103,25 @@ pub fn of_graph(graph: &KnnGraph, monitor: &Monitor) -> Result<(Calibration, Mat
 pub fn of_distances(distances: &Matrix, monitor: &Monitor) -> Result<(Calibration, Matrix)> {
     let by = |kernel| transition::from_distances(distances, kernel, monitor);
     calibrate(distances.rows(), |i| row(distances, i), by, monitor)
+}
+
+/// Likewise of the similarities that a model gives, each a probability that both ends are the same: those of a
+/// transition matrix, over the diagonal. Their distance is the one at which a Gaussian has that similarity,
+/// `sqrt(-ln s)`.
+///
+/// # Errors
+/// If the run is stopped.
+pub fn of_similarities(transition: &Matrix, monitor: &Monitor) -> Result<(Calibration, Matrix)> {
+    let n = transition.rows();
+    let others = |i: usize| {
+        let (columns, values) = row(transition, i);
+        let own = columns.binary_search(&(i as u32)).map_or(1.0, |at| values[at]);
+        let others = columns.iter().zip(values).filter(move |&(&j, _)| j as usize != i);
+        others.map(move |(&j, p)| (j, (-(p / own).clamp(LEAST_SIMILARITY, 1.0).ln()).sqrt()))
+    };
+    let starts = starts(n, |i| others(i).count());
+    let (columns, distances) = (0..n).into_par_iter().flat_map_iter(others).unzip();
+    of_distances(&matrix(n, starts, columns, distances), monitor)
 }
 
 /// The kernel that some rows of a k-NN graph call for where the cluster of every point is known: `points` are those

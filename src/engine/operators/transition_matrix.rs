@@ -147,7 +147,9 @@ pub fn build(
         }
     };
     let model = ModelFile { function: call.name(), path, sources, metric };
-    Ok(call.add(LearnedTransition { graph, features, model }))
+    // The paper takes the probability as it is.
+    let calibrated = kernel.kernel.is_none();
+    Ok(call.add(LearnedTransition { graph, features, model, calibrated }))
 }
 
 fn graph_metric(call: &Call<'_>, graph: GraphInput) -> Option<Metric> {
@@ -191,8 +193,11 @@ impl Operator for Transition {
 /// Bytes an edge of what follows a graph: P, or what finds a kernel, which is the graph, P, the distances in order,
 /// those between clusters, and the links of the communities.
 pub fn edge_bytes(kernel: Option<Kernel>) -> u64 {
-    if kernel.is_some() { 36 } else { 100 }
+    if kernel.is_some() { GIVEN_BYTES } else { FOUND_BYTES }
 }
+
+const GIVEN_BYTES: u64 = 36;
+const FOUND_BYTES: u64 = 100;
 
 /// P by a kernel, or by the one that the distances call for, with what they call for: that kernel.
 pub fn transition(graph: GraphInput, kernel: Option<Kernel>, run: &mut Run<'_>) -> Result<(Calibration, Edges)> {
@@ -239,6 +244,8 @@ struct LearnedTransition {
     graph: GraphInput,
     features: Features,
     model: ModelFile,
+    /// Whether the kernel that the graph calls for is put on the probabilities.
+    calibrated: bool,
 }
 
 impl Operator for LearnedTransition {
@@ -258,6 +265,10 @@ impl Operator for LearnedTransition {
 
     fn model(&self) -> Option<&ModelFile> {
         Some(&self.model)
+    }
+
+    fn edge_bytes(&self) -> u64 {
+        if self.calibrated { FOUND_BYTES } else { GIVEN_BYTES }
     }
 
     fn run(&self, run: &mut Run<'_>) -> Result<Edges> {
@@ -281,6 +292,10 @@ impl Operator for LearnedTransition {
             Error::Model(_) | Error::Memory(_) => Failure::said(message(&self.model, &error)),
             other => failed(&label, &ids)(other),
         })?;
+        let matrix = match self.calibrated {
+            true => calibration::of_similarities(&matrix, run.monitor).map_err(failed(&label, &ids))?.1,
+            false => matrix,
+        };
         Ok(Edges::new(matrix, ids, label))
     }
 }
