@@ -22,6 +22,7 @@ mod host;
 mod id_function;
 mod ids;
 mod job;
+mod local_file;
 mod result;
 mod scalar;
 mod scores;
