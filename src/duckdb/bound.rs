@@ -10,7 +10,7 @@ use duckdb_neo::scalar::ScalarFunctionBuilder;
 use duckdb_neo::signature::{FunctionParameter, SignatureBuilder};
 use duckdb_neo::types::{Any, DuckDBType};
 
-use super::errors::{binder, defect};
+use super::errors::{binder, by_hand};
 use super::functions::internal;
 use super::ids::IdType;
 use super::scalar::CheckAtBind;
@@ -183,7 +183,7 @@ fn check_same_id_type(slot: &Slot, at: usize, bound: &Bound) -> Result<()> {
 pub fn place(arguments: &BindArguments<'_>, count: usize) -> Result<usize> {
     let number = arguments.value(1)?.map(|value| value.get::<u32>()).transpose()?.flatten();
     let number = number.map(|number| number as usize).filter(|&number| number < count);
-    number.ok_or_else(|| defect("no relation or column of this number"))
+    number.ok_or_else(by_hand)
 }
 
 pub fn register(extension: &Extension) -> Result<()> {

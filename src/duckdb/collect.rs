@@ -79,10 +79,7 @@ impl InputRows<'_> {
         let Collected { keys, columns } = collected.get_or_insert_with(|| no_rows(self.relation, self.bound));
         reserve(rows, self.typical_dim()?)?;
         let keep = self.keep(rows, null_keys)?;
-        let mut column = match keys {
-            CollectedKeys::Ids(_) => 2,
-            CollectedKeys::Ends { .. } => 4,
-        };
+        let mut column = key_width(self.relation);
         for (field, target) in self.relation.reads.fields.iter().zip(columns) {
             column += self.push(field, column, target, &keep)?;
         }
@@ -118,7 +115,7 @@ impl InputRows<'_> {
             }
         }
         *null_keys += keep.iter().filter(|keep| !**keep).count();
-        let mut column = 2 * ends.len();
+        let mut column = key_width(self.relation);
         for field in &self.relation.reads.fields {
             if let Field::Number { null: Null::Skip, .. } | Field::Integer { null: Null::Skip, .. } = field {
                 let reader = self.column(column)?.reader()?;
@@ -126,19 +123,19 @@ impl InputRows<'_> {
                     *keep &= !reader.is_null(row)?;
                 }
             }
-            column += width(field);
+            column += field_width(field);
         }
         Ok(keep)
     }
 
     /// Dimensions of most embeddings, to count memory by.
     fn typical_dim(&self) -> Result<usize> {
-        let mut column = if self.relation.reads.key == RowKey::Ends { 4 } else { 2 };
+        let mut column = key_width(self.relation);
         for field in &self.relation.reads.fields {
             if let Field::Embedding { .. } = field {
                 return Ok(EmbeddingVector::new(self.column(column)?)?.typical_dim());
             }
-            column += width(field);
+            column += field_width(field);
         }
         Ok(0)
     }
@@ -183,7 +180,7 @@ impl InputRows<'_> {
             }
             _ => return Err(defect("a column is not of its field")),
         }
-        Ok(width(field))
+        Ok(field_width(field))
     }
 
     fn label_type(&self) -> Result<&IdType> {
@@ -261,8 +258,21 @@ impl InputRows<'_> {
     }
 }
 
+/// How many columns the key and the fields of a relation take.
+pub fn width(relation: &Relation) -> usize {
+    key_width(relation) + relation.reads.fields.iter().map(field_width).sum::<usize>()
+}
+
+/// How many columns the key takes: an id and its sort key, or those of both ends.
+fn key_width(relation: &Relation) -> usize {
+    match relation.reads.key {
+        RowKey::Id { .. } => 2,
+        RowKey::Ends => 4,
+    }
+}
+
 /// How many columns a field takes.
-fn width(field: &Field) -> usize {
+fn field_width(field: &Field) -> usize {
     match field {
         Field::Number { .. } | Field::Integer { .. } | Field::Embedding { .. } => 1,
         Field::OtherId { .. } | Field::Label { .. } | Field::Strength { .. } => 2,

@@ -1,16 +1,11 @@
 //! Files of this machine, past DuckDB's file system, which cannot tell a device from a file, give a file its mode
 //! or make its name appear with it. What is replaced is a regular file, and it is replaced as a whole.
 
-use std::collections::hash_map::RandomState;
 use std::fs::{self, File, OpenOptions, Permissions};
-use std::hash::{BuildHasher, Hasher};
 use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
-/// A number that nobody can foresee.
-pub fn random_number() -> u64 {
-    RandomState::new().build_hasher().finish()
-}
+use super::random::random_number;
 
 /// Why a path is not read or written.
 pub enum Problem {

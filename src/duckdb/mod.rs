@@ -23,6 +23,7 @@ mod id_function;
 mod ids;
 mod job;
 mod local_file;
+mod random;
 mod result;
 mod scalar;
 mod scores;
