@@ -6,7 +6,7 @@ use duckdb_neo::data_chunk::VectorCollection;
 use duckdb_neo::vector::{Unknown, Vector};
 use duckdb_neo::{Error, Result};
 
-use super::embeddings::EmbeddingVector;
+use super::embeddings::{EmbeddingVector, is_read_as_it_is};
 use super::errors::{defect, invalid};
 use super::ids::IdType;
 use super::slot::{Bound, BoundField};
@@ -133,7 +133,7 @@ impl InputRows<'_> {
         let mut column = key_width(self.relation);
         for field in &self.relation.reads.fields {
             if let Field::Embedding { .. } = field {
-                return Ok(EmbeddingVector::new(self.column(column)?)?.typical_dim());
+                return Ok(self.embedding_vector(column)?.typical_dim());
             }
             column += field_width(field);
         }
@@ -172,7 +172,7 @@ impl InputRows<'_> {
                 numbers.extend(kept.map(|row| of_rows[row]));
             }
             (Field::Embedding { .. }, CollectedColumn::Embeddings(rows)) => {
-                self.embeddings(self.column(at)?, kept, rows)?;
+                self.embeddings(&self.embedding_vector(at)?, kept, rows)?;
             }
             (Field::Strength { .. }, CollectedColumn::Strengths { values, similarity }) => {
                 let (name, at) = if *similarity { ("similarity", at + 1) } else { ("distance", at) };
@@ -209,13 +209,22 @@ impl InputRows<'_> {
         Ok(())
     }
 
+    /// The embeddings of the two columns that begin here.
+    fn embedding_vector(&self, at: usize) -> Result<EmbeddingVector<'_>> {
+        let own = self.column(at)?;
+        if is_read_as_it_is(own.logical_type())? {
+            EmbeddingVector::new(own)
+        } else {
+            EmbeddingVector::new(self.column(at + 1)?)
+        }
+    }
+
     fn embeddings(
         &self,
-        vector: &Vector<'_, Unknown>,
+        embeddings: &EmbeddingVector<'_>,
         kept: impl Iterator<Item = usize>,
         rows: &mut EmbeddingRows,
     ) -> Result<()> {
-        let embeddings = EmbeddingVector::new(vector)?;
         let mut buffer = Vec::new();
         for row in kept {
             let pushed = embeddings.row(row, &mut buffer).and_then(|embedding| {
@@ -274,8 +283,8 @@ fn key_width(relation: &Relation) -> usize {
 /// How many columns a field takes.
 fn field_width(field: &Field) -> usize {
     match field {
-        Field::Number { .. } | Field::Integer { .. } | Field::Embedding { .. } => 1,
-        Field::OtherId { .. } | Field::Label { .. } | Field::Strength { .. } => 2,
+        Field::Number { .. } | Field::Integer { .. } => 1,
+        Field::OtherId { .. } | Field::Label { .. } | Field::Strength { .. } | Field::Embedding { .. } => 2,
     }
 }
 

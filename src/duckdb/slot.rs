@@ -139,7 +139,11 @@ impl Slot {
         });
         match self.columns.get(column) {
             Some((_, Type::Id(Whose::Label))) => label.ok_or_else(|| defect("labels without a type")),
-            _ => Ok(&bound.id),
+            _ => Ok(self
+                .bound
+                .iter()
+                .filter_map(OnceLock::get)
+                .fold(&bound.id, |id, other| id.wider(&other.id).unwrap_or(id))),
         }
     }
 

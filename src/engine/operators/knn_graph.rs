@@ -73,7 +73,7 @@ pub const EMBEDDING: Parameter<ColumnName> = Parameter {
     name: "embedding",
     default: DefaultValue::Text("embedding"),
     takes: ColumnName,
-    description: "column of the embeddings: FLOAT[n], FLOAT[], DOUBLE[n] or DOUBLE[]",
+    description: "column of the embeddings: lists or arrays of numbers, best FLOAT[n]",
 };
 const QUERIES: Parameter<OrNull<RelationName>> = Parameter {
     name: "queries",
