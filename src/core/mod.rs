@@ -12,6 +12,7 @@ pub mod error;
 pub(crate) mod kernels;
 pub mod knn;
 pub mod links;
+pub mod memory;
 pub mod methods;
 pub mod monitor;
 pub mod ndde;

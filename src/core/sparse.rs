@@ -10,6 +10,7 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use crate::core::error::{EdgeProblem, Error, Result};
+use crate::core::memory::filled;
 use crate::core::monitor::Monitor;
 
 /// A sparse matrix with one value an edge: row `src`, column `dst`.
@@ -25,7 +26,7 @@ pub(crate) const ROWS: usize = 1024;
 pub fn from_edges(n: usize, src: &[u32], dst: &[u32], values: &[f64], monitor: &Monitor) -> Result<Matrix> {
     let starts = starts_of(n, src);
     let mut next = starts.clone();
-    let mut edges = vec![(0u32, 0.0f64); src.len()];
+    let mut edges = filled((0u32, 0.0f64), src.len())?;
     for ((&src, &dst), &value) in src.iter().zip(dst).zip(values) {
         let place = &mut next[src as usize];
         if place.is_multiple_of(ROWS) {
@@ -103,7 +104,7 @@ pub(crate) fn row(matrix: &Matrix, row: usize) -> (&[u32], &[f64]) {
 pub(crate) fn transpose(source: &Matrix, monitor: &Monitor) -> Result<(Vec<usize>, Vec<u32>, Vec<f64>)> {
     let n = source.rows();
     let starts = starts_of(n, source.indices());
-    let (mut rows, mut values) = (vec![0u32; source.nnz()], vec![0.0f64; source.nnz()]);
+    let (mut rows, mut values) = (filled(0u32, source.nnz())?, filled(0.0f64, source.nnz())?);
     let block = n.div_ceil(2 * rayon::current_num_threads()).max(1);
     (units(&starts, &mut rows, block).into_par_iter()).zip(units(&starts, &mut values, block)).try_for_each(
         |((block, rows), (_, values))| {
@@ -151,7 +152,7 @@ pub fn both_ways(edges: &Matrix, monitor: &Monitor) -> Result<Matrix> {
         columns.iter().copied().zip(values.iter().copied()).filter(|entry| own.binary_search(&entry.0).is_err())
     };
     let starts = starts(n, |i| row(edges, i).0.len() + added(i).count());
-    let (mut columns, mut values) = (vec![0; starts[n]], vec![0.0; starts[n]]);
+    let (mut columns, mut values) = (filled(0, starts[n])?, filled(0.0, starts[n])?);
     (units(&starts, &mut columns, ROWS).into_par_iter()).zip(units(&starts, &mut values, ROWS)).try_for_each_init(
         Vec::new,
         |entries, ((rows, columns), (_, values))| {

@@ -24,6 +24,9 @@ use crate::engine::plan::Plan;
 use crate::engine::relation::{Collected, Field, Relation};
 use crate::engine::table::{Type, Whose};
 
+/// Bytes that some more rows may take at once, on all threads.
+const ROOM: u64 = 32 << 20;
+
 static SLOTS: LazyLock<Mutex<HashMap<u64, Weak<Slot>>>> = LazyLock::new(Default::default);
 
 /// A token that no statement had before, and that nobody can foresee. SQL writes it as a BIGINT.
@@ -155,7 +158,9 @@ impl Slot {
         let total = self.collected_bytes.fetch_add(bytes, Relaxed) + bytes;
         let is_single = |field: &Field| matches!(field, Field::Embedding { precision: Precision::F32, .. });
         let smaller = if reads.fields.iter().any(is_single) { "use precision := 'f16', " } else { "" };
-        self.limits.check_collected(&self.label(relation), total, smaller).map_err(refused)
+        // Embeddings are kept in blocks; other columns grow by moving to twice the place.
+        let growth = ROOM + if dim == 0 { total } else { 0 };
+        self.limits.check_collected(&self.label(relation), total, growth, smaller).map_err(refused)
     }
 
     /// A sink begins.

@@ -258,3 +258,11 @@ def test_a_path_that_is_allowed_is_enough(tmp_path):
         with pytest.raises(duckdb.PermissionException, match="train_similarity: model '.*other.onnx' cannot be written"):
             train(con, tmp_path / "other.onnx")
     assert [file.name for file in tmp_path.iterdir()] == ["sim.onnx"]
+
+
+def test_attention_over_many_neighbors_is_in_the_estimate(tmp_path):
+    with connect(threads=2, memory_limit="1GB") as con:
+        labelled(con, identities=200)
+        with pytest.raises(duckdb.InvalidInputException, match=r"with k := 900 need about 3\.\d GiB, but memory_limit"):
+            train(con, tmp_path / "sim.onnx", encoder="transformer", k=900, epochs=1)
+    assert list(tmp_path.iterdir()) == []

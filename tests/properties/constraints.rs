@@ -1,7 +1,7 @@
 //! Constraints are kept, and nothing else changes.
 
 use density_peaks::constraints::{Constraints, dpc_constrained};
-use density_peaks::error::{EdgeProblem, Error};
+use density_peaks::error::Error;
 use density_peaks::sparse::{Matrix, from_edges};
 use density_peaks::{Clustering, Monitor, dpc};
 use proptest::prelude::*;
