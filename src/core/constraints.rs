@@ -8,10 +8,12 @@
 //! such a pair. In a tree of several peaks, which must-link made, the highest is the peak, and the
 //! parent of the others.
 
+use std::collections::VecDeque;
+
 use rayon::prelude::*;
 
 use crate::core::dpc::{Clustering, above, candidates, check_tau, number_trees};
-use crate::core::error::{EdgeProblem, Error, Result};
+use crate::core::error::{Error, Result};
 use crate::core::monitor::Monitor;
 use crate::core::sparse::{Matrix, ROWS, row};
 use crate::core::union_find::UnionFind;
@@ -34,7 +36,7 @@ impl Constraints {
     /// Check that the pairs of `n` points can all be kept.
     ///
     /// # Errors
-    /// Names a pair of `cannot_link` that is one point or that `must_link` joins.
+    /// Names a pair of `cannot_link` that is one point, or the pairs of `must_link` that join it.
     pub fn check(&self, n: usize) -> Result<()> {
         self.trees(n).map(|_| ())
     }
@@ -48,12 +50,34 @@ impl Constraints {
         for &(a, b) in &self.cannot_link {
             let (of_a, of_b) = (trees.sets.root(a), trees.sets.root(b));
             if of_a == of_b {
-                return Err(Error::edge(a as usize, b, EdgeProblem::Contradiction));
+                return Err(Error::Contradiction { chain: self.chain(n, a, b) });
             }
             trees.apart[of_a as usize].push(b);
             trees.apart[of_b as usize].push(a);
         }
         Ok(trees)
+    }
+
+    /// The shortest way between two points that pairs of `must_link` join.
+    fn chain(&self, n: usize, from: u32, to: u32) -> Vec<u32> {
+        let mut linked = vec![Vec::new(); n];
+        for &(a, b) in &self.must_link {
+            linked[a as usize].push(b);
+            linked[b as usize].push(a);
+        }
+        // The next point on the way to the end.
+        let mut next = vec![None; n];
+        next[to as usize] = Some(to);
+        let mut reached = VecDeque::from([to]);
+        while let Some(point) = reached.pop_front().filter(|_| next[from as usize].is_none()) {
+            for &other in &linked[point as usize] {
+                if next[other as usize].is_none() {
+                    next[other as usize] = Some(point);
+                    reached.push_back(other);
+                }
+            }
+        }
+        std::iter::successors(Some(from), |&point| next[point as usize].filter(|&next| next != point)).collect()
     }
 }
 

@@ -5,6 +5,7 @@ use rayon::prelude::*;
 
 use crate::core::error::{Error, PointProblem, Result};
 use crate::core::kernels::{round_to_f16, round_to_i8};
+use crate::core::memory::room;
 use crate::core::monitor::Monitor;
 use crate::core::row::Row;
 
@@ -353,7 +354,7 @@ fn with_room<T>(blocks: &mut Vec<Vec<T>>, dim: usize) -> &mut Vec<T> {
 
 /// The blocks as one, each gone as soon as it is copied.
 fn joined<T: Copy>(blocks: Vec<Vec<T>>, len: usize, monitor: &Monitor) -> Result<Vec<T>> {
-    let mut values = Vec::with_capacity(len);
+    let mut values = room(len)?;
     for block in blocks {
         monitor.check()?;
         values.extend_from_slice(&block);

@@ -44,6 +44,12 @@ pub enum Error {
         /// What is wrong.
         problem: EdgeProblem,
     },
+    /// Two points may not share a cluster, and are one or joined by pairs that must.
+    #[error("{}", contradiction(chain, |row| row.to_string()))]
+    Contradiction {
+        /// Row numbers of the two points and of those between them, each joined to the next.
+        chain: Vec<u32>,
+    },
     /// No cluster ids are left for new clusters.
     #[error("the greatest cluster id is {greatest}, so that no number is left above it")]
     NoClusterIdLeft {
@@ -143,8 +149,6 @@ pub enum EdgeProblem {
     },
     /// A distance of a k-NN graph that is below 0, as only the inner product of vectors longer than 1 gives.
     BelowZero(f64),
-    /// A pair that may not share a cluster is one point, or joined by those that must.
-    Contradiction,
 }
 
 impl EdgeProblem {
@@ -159,10 +163,21 @@ impl EdgeProblem {
                 "the distance of edge {src} -> {dst} is {distance}; it must be at least 0, so embeddings under the \
                  inner product must not be longer than 1"
             ),
-            Self::Contradiction => format!(
-                "the points {src} and {dst} cannot be kept apart: they are one, or pairs that must share a cluster \
-                 join them"
-            ),
+        }
+    }
+}
+
+/// Why the ends of a chain of points, named by `name`, cannot be kept apart.
+fn contradiction(chain: &[u32], name: impl Fn(u32) -> String) -> String {
+    match chain {
+        [point] => format!("the point {} cannot be kept apart from itself", name(*point)),
+        _ => {
+            let names: Vec<String> = chain.iter().map(|&row| name(row)).collect();
+            let (first, last) = (&names[0], &names[names.len() - 1]);
+            format!(
+                "the points {first} and {last} cannot be kept apart: pairs that must share a cluster join {}",
+                names.join(" - ")
+            )
         }
     }
 }
@@ -174,6 +189,9 @@ impl Error {
             Self::Point { row, problem } => Self::Point { row: rows[row as usize], problem },
             Self::Edge { src, dst, problem } => {
                 Self::Edge { src: rows[src as usize], dst: rows[dst as usize], problem }
+            }
+            Self::Contradiction { chain } => {
+                Self::Contradiction { chain: chain.into_iter().map(|row| rows[row as usize]).collect() }
             }
             other => other,
         }

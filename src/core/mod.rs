@@ -13,6 +13,7 @@ pub mod hierarchy;
 pub(crate) mod kernels;
 pub mod knn;
 pub mod links;
+pub mod memory;
 pub mod methods;
 pub mod monitor;
 pub mod ndde;

@@ -10,6 +10,7 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use crate::core::error::{EdgeProblem, Error, Result};
+use crate::core::memory::filled;
 use crate::core::monitor::Monitor;
 
 /// A sparse matrix with one value an edge: row `src`, column `dst`.
@@ -25,7 +26,7 @@ pub(crate) const ROWS: usize = 1024;
 pub fn from_edges(n: usize, src: &[u32], dst: &[u32], values: &[f64], monitor: &Monitor) -> Result<Matrix> {
     let starts = starts_of(n, src);
     let mut next = starts.clone();
-    let mut edges = vec![(0u32, 0.0f64); src.len()];
+    let mut edges = filled((0u32, 0.0f64), src.len())?;
     for ((&src, &dst), &value) in src.iter().zip(dst).zip(values) {
         let place = &mut next[src as usize];
         if place.is_multiple_of(ROWS) {
@@ -103,7 +104,7 @@ pub(crate) fn row(matrix: &Matrix, row: usize) -> (&[u32], &[f64]) {
 pub(crate) fn transpose(source: &Matrix, monitor: &Monitor) -> Result<(Vec<usize>, Vec<u32>, Vec<f64>)> {
     let n = source.rows();
     let starts = starts_of(n, source.indices());
-    let (mut rows, mut values) = (vec![0u32; source.nnz()], vec![0.0f64; source.nnz()]);
+    let (mut rows, mut values) = (filled(0u32, source.nnz())?, filled(0.0f64, source.nnz())?);
     let block = n.div_ceil(2 * rayon::current_num_threads()).max(1);
     (units(&starts, &mut rows, block).into_par_iter()).zip(units(&starts, &mut values, block)).try_for_each(
         |((block, rows), (_, values))| {
@@ -124,6 +125,50 @@ pub(crate) fn transpose(source: &Matrix, monitor: &Monitor) -> Result<(Vec<usize
         },
     )?;
     Ok((starts, rows, values))
+}
+
+/// Whether no two points have an edge in both directions.
+///
+/// # Errors
+/// If the run is stopped.
+pub fn is_one_way(matrix: &Matrix, monitor: &Monitor) -> Result<bool> {
+    let has_reverse = |i: usize, j: u32| j as usize > i && row(matrix, j as usize).0.binary_search(&(i as u32)).is_ok();
+    let rows = (0..matrix.rows()).into_par_iter();
+    let found = rows.any(|i| monitor.check().is_err() || row(matrix, i).0.iter().any(|&j| has_reverse(i, j)));
+    monitor.check()?;
+    Ok(!found)
+}
+
+/// The edges, and the reverse, of the same value, of each whose reverse is none of them.
+///
+/// # Errors
+/// If the run is stopped.
+pub fn both_ways(edges: &Matrix, monitor: &Monitor) -> Result<Matrix> {
+    let n = edges.rows();
+    let (ends, columns, values) = transpose(edges, monitor)?;
+    let reverse = matrix(n, ends, columns, values);
+    let added = |i: usize| {
+        let (own, (columns, values)) = (row(edges, i).0, row(&reverse, i));
+        columns.iter().copied().zip(values.iter().copied()).filter(|entry| own.binary_search(&entry.0).is_err())
+    };
+    let starts = starts(n, |i| row(edges, i).0.len() + added(i).count());
+    let (mut columns, mut values) = (filled(0, starts[n])?, filled(0.0, starts[n])?);
+    (units(&starts, &mut columns, ROWS).into_par_iter()).zip(units(&starts, &mut values, ROWS)).try_for_each_init(
+        Vec::new,
+        |entries, ((rows, columns), (_, values))| {
+            monitor.check()?;
+            let mut places = columns.iter_mut().zip(values);
+            for i in rows {
+                let (own, values) = row(edges, i);
+                entries.clear();
+                entries.extend(own.iter().copied().zip(values.iter().copied()).chain(added(i)));
+                entries.sort_unstable_by_key(|entry| entry.0);
+                entries.iter().zip(&mut places).for_each(|(&entry, (column, value))| (*column, *value) = entry);
+            }
+            Ok::<(), Error>(())
+        },
+    )?;
+    Ok(matrix(n, starts, columns, values))
 }
 
 #[cfg(test)]
@@ -149,6 +194,33 @@ mod tests {
         assert_eq!(super::matrix(100, starts, rows, values), matrix.transpose_view().to_csr());
         let empty = from_edges(0, &[], &[], &[], &Monitor::new()).unwrap();
         assert_eq!(transpose(&empty, &Monitor::new()).unwrap().0, [0]);
+    }
+
+    #[test]
+    fn an_edge_without_its_reverse_gets_it_and_another_keeps_its_value() {
+        let edges =
+            from_edges(4, &[0, 1, 1, 2, 3], &[1, 0, 2, 2, 1], &[0.1, 0.2, 0.3, 0.4, 0.5], &Monitor::new()).unwrap();
+        let both = both_ways(&edges, &Monitor::new()).unwrap();
+        let rows = [
+            (vec![1], vec![0.1]),
+            (vec![0, 2, 3], vec![0.2, 0.3, 0.5]),
+            (vec![1, 2], vec![0.3, 0.4]),
+            (vec![1], vec![0.5]),
+        ];
+        for (at, (columns, values)) in rows.iter().enumerate() {
+            assert_eq!(row(&both, at), (&columns[..], &values[..]));
+        }
+        assert_eq!(both_ways(&both, &Monitor::new()).unwrap(), both);
+    }
+
+    #[test]
+    fn edges_are_one_way_if_no_pair_has_both_directions() {
+        let one_way = |src: &[u32], dst: &[u32]| {
+            is_one_way(&from_edges(3, src, dst, &vec![0.5; src.len()], &Monitor::new()).unwrap(), &Monitor::new())
+                .unwrap()
+        };
+        assert!(one_way(&[], &[]) && one_way(&[0, 1, 2], &[0, 2, 0]));
+        assert!(!one_way(&[0, 1, 2, 2], &[0, 2, 0, 1]));
     }
 
     #[test]

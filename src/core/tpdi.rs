@@ -6,6 +6,7 @@ use rayon::prelude::*;
 use crate::core::dpc::above;
 use crate::core::error::Result;
 use crate::core::kernels::prefetch;
+use crate::core::memory::filled;
 use crate::core::monitor::Monitor;
 use crate::core::ndde::check_transition;
 use crate::core::sparse::{Matrix, ROWS, matrix, places, row, starts, units};
@@ -42,7 +43,7 @@ fn distances(
     let root_row = |i: usize| (row(transition, i).0, &roots[places(transition, i)]);
     let ends = |i: usize| row(transition, i).0.iter().copied().filter(move |&j| wanted(i, j as usize));
     let starts = starts(n, |i| ends(i).count());
-    let (mut columns, mut distances) = (vec![0; starts[n]], vec![0.0; starts[n]]);
+    let (mut columns, mut distances) = (filled(0, starts[n])?, filled(0.0, starts[n])?);
     (units(&starts, &mut columns, ROWS).into_par_iter()).zip(units(&starts, &mut distances, ROWS)).try_for_each_init(
         || vec![0.0; n],
         |dense, ((rows, columns), (_, distances))| {

@@ -5,6 +5,7 @@ use rayon::prelude::*;
 
 use crate::core::error::{EdgeProblem, Error, Result};
 use crate::core::knn::KnnGraph;
+use crate::core::memory::filled;
 use crate::core::monitor::Monitor;
 use crate::core::similarity::Kernel;
 use crate::core::sparse::{Matrix, ROWS, matrix, row, starts, units};
@@ -102,7 +103,7 @@ fn build<'a, V: Copy + 'a>(
     monitor: &Monitor,
 ) -> Result<Matrix> {
     let starts = starts(n, |i| row(i).0.iter().filter(|&&j| j as usize != i).count() + 1);
-    let (mut columns, mut values) = (vec![0; starts[n]], vec![0.0; starts[n]]);
+    let (mut columns, mut values) = (filled(0, starts[n])?, filled(0.0, starts[n])?);
     (units(&starts, &mut columns, ROWS).into_par_iter()).zip(units(&starts, &mut values, ROWS)).try_for_each_init(
         Vec::new,
         |entries, ((rows, columns), (_, values))| {

@@ -8,7 +8,7 @@ use duckdb_neo::logical_type::{LogicalType, LogicalTypeID};
 use duckdb_neo::types::{DuckDBType, List};
 use duckdb_neo::value::Value;
 
-use super::errors::{defect, refused};
+use super::errors::{by_hand, refused};
 use crate::engine::argument::{self, Argument};
 use crate::engine::operators::FUNCTIONS;
 use crate::engine::plan::{Given, Plan, Program};
@@ -26,7 +26,7 @@ pub fn program(context: &Context, values: Vec<Value>) -> Result<(Program, Plan)>
     let mut values = values.into_iter();
     let name = values.next().map(|name| name.get::<String>()).transpose()?.flatten().unwrap_or_default();
     let function = FUNCTIONS.iter().find(|function| function.name == name);
-    let function = function.ok_or_else(|| defect(format!("no function {name}")))?;
+    let function = function.ok_or_else(by_hand)?;
     let given = values.map(|value| given(&value, context)).collect::<Result<_>>()?;
     Program::new(&FUNCTIONS, function, given).map_err(refused)
 }

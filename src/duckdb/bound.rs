@@ -10,7 +10,8 @@ use duckdb_neo::scalar::ScalarFunctionBuilder;
 use duckdb_neo::signature::{FunctionParameter, SignatureBuilder};
 use duckdb_neo::types::{Any, DuckDBType};
 
-use super::errors::{binder, defect};
+use super::embeddings::values_type;
+use super::errors::{binder, by_hand};
 use super::functions::internal;
 use super::ids::IdType;
 use super::scalar::CheckAtBind;
@@ -36,6 +37,7 @@ pub fn check(relation: &Relation, arguments: &BindArguments<'_>, row: usize) -> 
         RowKey::Ends => columns.ends()?,
     };
     let fields = relation.reads.fields.iter().map(|field| columns.field(field, &id)).collect::<Result<_>>()?;
+    let id = columns.widest(id)?;
     Ok(Bound { id, fields })
 }
 
@@ -83,16 +85,23 @@ impl RelationColumns<'_> {
     /// The column's dimensions, where its type fixes them.
     fn embedding(&self, name: &str) -> Result<Option<usize>> {
         let found = self.get(name, "name the column of embeddings with embedding := '...'")?;
-        let child = match found.id()? {
-            LogicalTypeID::List | LogicalTypeID::Array => found.get_param(0)?.1.get::<LogicalType>()?,
-            _ => None,
-        };
-        match child.map(|child| child.id()).transpose()? {
-            Some(LogicalTypeID::Float | LogicalTypeID::Double) if found.id()? == LogicalTypeID::Array => {
-                Ok(found.get_param(1)?.1.get::<i64>()?.map(|dim| dim as usize))
-            }
-            Some(LogicalTypeID::Float | LogicalTypeID::Double) => Ok(None),
-            _ => Err(self.wrong_type(name, found, "FLOAT[n], FLOAT[], DOUBLE[n] or DOUBLE[]; cast it")?),
+        if !values_type(found)?.is_some_and(is_number) {
+            let way_out = match found.id()? {
+                LogicalTypeID::Varchar => {
+                    format!("; where it is text such as '[0.1, 0.2]', select \"{name}\"::FLOAT[] AS \"{name}\"")
+                }
+                LogicalTypeID::Blob => {
+                    "; where it is the bytes of numbers, docs/functions/knn_graph.md has the macro that reads them"
+                        .into()
+                }
+                _ => String::new(),
+            };
+            let takes = format!("a list or an array of numbers, best FLOAT[n]{way_out}");
+            return Err(self.wrong_type(name, found, &takes)?);
+        }
+        match found.id()? {
+            LogicalTypeID::Array => Ok(found.get_param(1)?.1.get::<i64>()?.map(|dim| dim as usize)),
+            _ => Ok(None),
         }
     }
 
@@ -103,8 +112,8 @@ impl RelationColumns<'_> {
     /// The type of both ends of an edge.
     fn ends(&self) -> Result<IdType> {
         let (src, dst) = (self.id("src", "")?, self.id("dst", "")?);
-        if src.text == dst.text {
-            return Ok(src);
+        if let Some(wider) = src.wider(&dst) {
+            return Ok(wider.clone());
         }
         let Relation { function, argument, name, .. } = self.relation;
         Err(binder(format!(
@@ -113,14 +122,26 @@ impl RelationColumns<'_> {
         )))
     }
 
-    /// A column of ids of the type of the key.
+    /// A column of ids that can be among those of the key.
     fn other_id(&self, name: &str, id: &IdType) -> Result<()> {
         let found = self.get(name, "")?;
-        if found.to_text()? == id.text {
+        if self.id(name, "")?.wider(id).is_some() {
             return Ok(());
         }
         let key = self.relation.reads.key.column();
         Err(self.wrong_type(name, found, &format!("{}, as \"{key}\" is", id.text))?)
+    }
+
+    /// The type that holds those of the key and of all other ids.
+    fn widest(&self, id: IdType) -> Result<IdType> {
+        let others = self.relation.reads.fields.iter().filter_map(|field| match field {
+            Field::OtherId { column } => Some(self.id(column, "")),
+            _ => None,
+        });
+        others.into_iter().try_fold(id, |id, other| {
+            let other = other?;
+            Ok(id.wider(&other).cloned().unwrap_or(id))
+        })
     }
 
     /// The similarity of an edge where it is given, unless distances are asked for.
@@ -162,11 +183,11 @@ fn check_relation(arguments: &BindArguments<'_>) -> Result<()> {
     Ok(())
 }
 
-/// Ids of one statement are compared, so they are of one type.
+/// Ids of one statement are compared, so one of their types must hold all.
 fn check_same_id_type(slot: &Slot, at: usize, bound: &Bound) -> Result<()> {
     let others = slot.relations.iter().zip(&slot.bound).take(at);
     for ((_, relation), other) in others {
-        if let Some(other) = other.get().filter(|other| other.id.text != bound.id.text) {
+        if let Some(other) = other.get().filter(|other| other.id.wider(&bound.id).is_none()) {
             let column = |relation: &Relation, bound: &Bound| {
                 let Relation { argument, name, reads, .. } = relation;
                 format!("column \"{}\" of {argument} \"{name}\" is {}", reads.key.column(), bound.id.text)
@@ -183,7 +204,7 @@ fn check_same_id_type(slot: &Slot, at: usize, bound: &Bound) -> Result<()> {
 pub fn place(arguments: &BindArguments<'_>, count: usize) -> Result<usize> {
     let number = arguments.value(1)?.map(|value| value.get::<u32>()).transpose()?.flatten();
     let number = number.map(|number| number as usize).filter(|&number| number < count);
-    number.ok_or_else(|| defect("no relation or column of this number"))
+    number.ok_or_else(by_hand)
 }
 
 pub fn register(extension: &Extension) -> Result<()> {

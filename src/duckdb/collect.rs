@@ -6,7 +6,7 @@ use duckdb_neo::data_chunk::VectorCollection;
 use duckdb_neo::vector::{Unknown, Vector};
 use duckdb_neo::{Error, Result};
 
-use super::embeddings::EmbeddingVector;
+use super::embeddings::{EmbeddingVector, is_read_as_it_is};
 use super::errors::{defect, invalid};
 use super::ids::IdType;
 use super::slot::{Bound, BoundField};
@@ -79,10 +79,7 @@ impl InputRows<'_> {
         let Collected { keys, columns } = collected.get_or_insert_with(|| no_rows(self.relation, self.bound));
         reserve(rows, self.typical_dim()?)?;
         let keep = self.keep(rows, null_keys)?;
-        let mut column = match keys {
-            CollectedKeys::Ids(_) => 2,
-            CollectedKeys::Ends { .. } => 4,
-        };
+        let mut column = key_width(self.relation);
         for (field, target) in self.relation.reads.fields.iter().zip(columns) {
             column += self.push(field, column, target, &keep)?;
         }
@@ -118,7 +115,7 @@ impl InputRows<'_> {
             }
         }
         *null_keys += keep.iter().filter(|keep| !**keep).count();
-        let mut column = 2 * ends.len();
+        let mut column = key_width(self.relation);
         for field in &self.relation.reads.fields {
             if let Field::Number { null: Null::Skip, .. } | Field::Integer { null: Null::Skip, .. } = field {
                 let reader = self.column(column)?.reader()?;
@@ -126,19 +123,19 @@ impl InputRows<'_> {
                     *keep &= !reader.is_null(row)?;
                 }
             }
-            column += width(field);
+            column += field_width(field);
         }
         Ok(keep)
     }
 
     /// Dimensions of most embeddings, to count memory by.
     fn typical_dim(&self) -> Result<usize> {
-        let mut column = if self.relation.reads.key == RowKey::Ends { 4 } else { 2 };
+        let mut column = key_width(self.relation);
         for field in &self.relation.reads.fields {
             if let Field::Embedding { .. } = field {
-                return Ok(EmbeddingVector::new(self.column(column)?)?.typical_dim());
+                return Ok(self.embedding_vector(column)?.typical_dim());
             }
-            column += width(field);
+            column += field_width(field);
         }
         Ok(0)
     }
@@ -175,7 +172,7 @@ impl InputRows<'_> {
                 numbers.extend(kept.map(|row| of_rows[row]));
             }
             (Field::Embedding { .. }, CollectedColumn::Embeddings(rows)) => {
-                self.embeddings(self.column(at)?, kept, rows)?;
+                self.embeddings(&self.embedding_vector(at)?, kept, rows)?;
             }
             (Field::Strength { .. }, CollectedColumn::Strengths { values, similarity }) => {
                 let (name, at) = if *similarity { ("similarity", at + 1) } else { ("distance", at) };
@@ -183,7 +180,7 @@ impl InputRows<'_> {
             }
             _ => return Err(defect("a column is not of its field")),
         }
-        Ok(width(field))
+        Ok(field_width(field))
     }
 
     fn label_type(&self) -> Result<&IdType> {
@@ -212,13 +209,22 @@ impl InputRows<'_> {
         Ok(())
     }
 
+    /// The embeddings of the two columns that begin here.
+    fn embedding_vector(&self, at: usize) -> Result<EmbeddingVector<'_>> {
+        let own = self.column(at)?;
+        if is_read_as_it_is(own.logical_type())? {
+            EmbeddingVector::new(own)
+        } else {
+            EmbeddingVector::new(self.column(at + 1)?)
+        }
+    }
+
     fn embeddings(
         &self,
-        vector: &Vector<'_, Unknown>,
+        embeddings: &EmbeddingVector<'_>,
         kept: impl Iterator<Item = usize>,
         rows: &mut EmbeddingRows,
     ) -> Result<()> {
-        let embeddings = EmbeddingVector::new(vector)?;
         let mut buffer = Vec::new();
         for row in kept {
             let pushed = embeddings.row(row, &mut buffer).and_then(|embedding| {
@@ -261,11 +267,24 @@ impl InputRows<'_> {
     }
 }
 
+/// How many columns the key and the fields of a relation take.
+pub fn width(relation: &Relation) -> usize {
+    key_width(relation) + relation.reads.fields.iter().map(field_width).sum::<usize>()
+}
+
+/// How many columns the key takes: an id and its sort key, or those of both ends.
+fn key_width(relation: &Relation) -> usize {
+    match relation.reads.key {
+        RowKey::Id { .. } => 2,
+        RowKey::Ends => 4,
+    }
+}
+
 /// How many columns a field takes.
-fn width(field: &Field) -> usize {
+fn field_width(field: &Field) -> usize {
     match field {
-        Field::Number { .. } | Field::Integer { .. } | Field::Embedding { .. } => 1,
-        Field::OtherId { .. } | Field::Label { .. } | Field::Strength { .. } => 2,
+        Field::Number { .. } | Field::Integer { .. } => 1,
+        Field::OtherId { .. } | Field::Label { .. } | Field::Strength { .. } | Field::Embedding { .. } => 2,
     }
 }
 

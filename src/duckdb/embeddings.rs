@@ -25,6 +25,21 @@ unsafe impl VectorElement for ListSpan {
     }
 }
 
+/// The type of the values of embeddings of this type, where it is a list or an array.
+pub fn values_type(embeddings: &LogicalType) -> Result<Option<LogicalTypeID>> {
+    match embeddings.id()? {
+        LogicalTypeID::List | LogicalTypeID::Array => {
+            embeddings.get_param(0)?.1.get::<LogicalType>()?.map(|values| values.id()).transpose()
+        }
+        _ => Ok(None),
+    }
+}
+
+/// Whether embeddings of this type are read as they are, and not as DOUBLE[].
+pub fn is_read_as_it_is(embeddings: &LogicalType) -> Result<bool> {
+    Ok(matches!(values_type(embeddings)?, Some(LogicalTypeID::Float | LogicalTypeID::Double)))
+}
+
 /// A flat vector of FLOAT[n], FLOAT[], DOUBLE[n] or DOUBLE[].
 pub struct EmbeddingVector<'a> {
     rows: VectorReader<'a, Unknown>,

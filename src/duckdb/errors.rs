@@ -24,6 +24,11 @@ pub fn defect(message: impl Into<String>) -> Error {
     Error::api_error(format!("density_peaks has a defect, please report it: {}", message.into()))
 }
 
+/// An error of who calls by hand what only the SQL that a table function becomes calls.
+pub fn by_hand() -> Error {
+    invalid("this function is internal to density_peaks: only the SQL that its table functions become can call it")
+}
+
 /// What the engine refuses.
 pub fn refused(refusal: Refusal) -> Error {
     match refusal {

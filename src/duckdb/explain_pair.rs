@@ -14,7 +14,7 @@ use duckdb_neo::value::Value;
 
 use super::arguments::given;
 use super::bound;
-use super::errors::{defect, invalid};
+use super::errors::{by_hand, invalid};
 use super::functions::{Documented, internal};
 use super::scalar::{CheckAtBind, TextOf};
 use super::sql::{identifier, literal};
@@ -98,7 +98,7 @@ FROM checked LEFT JOIN path p ON true WHERE checked.fine ORDER BY p.step";
 
 /// `density_peaks_clusters(function, clusters, id)`: the SQL that reads a stored clustering.
 fn clusters(context: &Context, values: Vec<Value>) -> Result<String> {
-    let [function, clusters, id] = <[Value; 3]>::try_from(values).map_err(|_| defect("three arguments"))?;
+    let [function, clusters, id] = <[Value; 3]>::try_from(values).map_err(|_| by_hand())?;
     let function = function.get::<String>()?.unwrap_or_default();
     let clusters = text(&function, "clusters", "the name of a relation with one row a point", &clusters, context)?;
     let id = text(&function, "id", "the name of a column", &id, context)?;
@@ -130,7 +130,7 @@ fn clusters_sql(function: &str, clusters: &str, id: &str) -> String {
 fn check_clusters(arguments: &BindArguments<'_>) -> Result<()> {
     let text = |at: usize| {
         let value = arguments.value(at)?.map(|value| value.get::<String>()).transpose()?.flatten();
-        value.ok_or_else(|| defect("an argument is no constant"))
+        value.ok_or_else(by_hand)
     };
     text(0)?;
     let mut reads = StoredClusters::reads(&text(2)?);

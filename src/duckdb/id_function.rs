@@ -15,7 +15,7 @@ use duckdb_neo::types::{Any, DuckDBType};
 use duckdb_neo::vector::{Unknown, Vector};
 
 use super::bound::place;
-use super::errors::{defect, guarded};
+use super::errors::{by_hand, defect, guarded};
 use super::functions::internal;
 use super::slot::Slot;
 
@@ -50,7 +50,11 @@ impl ScalarCallbacks for IdOf {
             vectors.get_vector_at_mut::<u32>(2)?.flatten()?;
             let numbers = vectors.get_vector_at::<u32>(2)?.reader()?;
             let numbers: Vec<Option<u32>> = numbers.iter().map(|number| number.copied()).collect();
-            slot.type_of(*column)?.write(&*slot.ids(*column)?, &numbers, output, context)
+            let ids = slot.ids(*column)?;
+            if numbers.iter().flatten().any(|&number| number as usize >= ids.len()) {
+                return Err(by_hand());
+            }
+            slot.type_of(*column)?.write(&ids, &numbers, output, context)
         })
     }
 }

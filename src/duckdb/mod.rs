@@ -22,6 +22,8 @@ mod host;
 mod id_function;
 mod ids;
 mod job;
+mod local_file;
+mod random;
 mod result;
 mod scalar;
 mod scores;

@@ -20,7 +20,7 @@ use duckdb_neo::types::DuckDBType;
 use duckdb_neo::vector::{VectorElement, WritableVectorElement};
 
 use super::arguments::plan;
-use super::errors::{defect, guarded, refused};
+use super::errors::{by_hand, defect, guarded, refused};
 use super::functions::internal;
 use super::host::Statement;
 use super::job::{Job, lock};
@@ -98,9 +98,8 @@ impl TableFunctionCallbacks for Emission {
         result: BindFunctionHandle<'_>,
     ) -> Result<Arc<Slot>> {
         guarded(|| {
-            let value =
-                |at: usize| arguments.get(at).and_then(|a| a.value.as_ref()).ok_or_else(|| defect("no argument"));
-            let token = value(0)?.get::<u64>()?.ok_or_else(|| defect("the token is NULL"))?;
+            let value = |at: usize| arguments.get(at).and_then(|a| a.value.as_ref()).ok_or_else(by_hand);
+            let token = value(0)?.get::<u64>()?.ok_or_else(by_hand)?;
             let plan = plan(&value(1)?.get::<String>()?.unwrap_or_default())?;
             for (name, of_type) in plan.columns().map_err(refused)? {
                 result.add_result_column(&name, &logical_type(of_type, context)?)?;

@@ -16,8 +16,8 @@ use duckdb_neo::vector::{Unknown, Vector};
 use duckdb_neo::{Error, Result};
 
 use super::bound::place;
-use super::collect::{InputRows, ThreadRows, no_rows};
-use super::errors::{defect, guarded, invalid};
+use super::collect::{InputRows, ThreadRows, no_rows, width};
+use super::errors::{by_hand, defect, guarded, invalid};
 use super::functions::internal;
 use super::job::lock;
 use super::slot::Slot;
@@ -58,6 +58,9 @@ impl AggregateCallbacks for Sink {
         guarded(|| {
             let slot = Slot::of(&arguments)?;
             let at = place(&arguments, slot.relations.len())?;
+            if arguments.len()? != FIRST + width(&slot.relations[at].1) {
+                return Err(by_hand());
+            }
             Ok(Target { slot, at, dim: AtomicUsize::new(0) })
         })
     }

@@ -11,9 +11,10 @@ use duckdb_neo::Result;
 use duckdb_neo::bind_arguments::BindArguments;
 use duckdb_neo::connection::Context;
 
-use super::errors::{defect, invalid, refused};
+use super::errors::{by_hand, defect, invalid, refused};
 use super::ids::IdType;
 use super::job::{Job, lock};
+use super::random::random_number;
 use crate::core::embeddings::Precision;
 use crate::engine::failure::Failure;
 use crate::engine::ids::Ids;
@@ -23,12 +24,14 @@ use crate::engine::plan::Plan;
 use crate::engine::relation::{Collected, Field, Relation};
 use crate::engine::table::{Type, Whose};
 
-static SLOTS: LazyLock<Mutex<HashMap<u64, Weak<Slot>>>> = LazyLock::new(Default::default);
-static NEXT_TOKEN: AtomicU64 = AtomicU64::new(0);
+/// Bytes that some more rows may take at once, on all threads.
+const ROOM: u64 = 32 << 20;
 
-/// A token that no statement had before.
+static SLOTS: LazyLock<Mutex<HashMap<u64, Weak<Slot>>>> = LazyLock::new(Default::default);
+
+/// A token that no statement had before, and that nobody can foresee. SQL writes it as a BIGINT.
 pub fn new_token() -> u64 {
-    NEXT_TOKEN.fetch_add(1, Relaxed)
+    random_number() >> 1
 }
 
 /// The slots that are alive.
@@ -114,8 +117,8 @@ impl Slot {
     /// Find the slot that the first argument names.
     pub fn of(arguments: &BindArguments<'_>) -> Result<Arc<Self>> {
         let token = arguments.value(0)?.map(|value| value.get::<u64>()).transpose()?.flatten();
-        let token = token.ok_or_else(|| defect("the token is no constant"))?;
-        lock(&SLOTS).get(&token).and_then(Weak::upgrade).ok_or_else(|| defect("the statement's plan is gone"))
+        let token = token.ok_or_else(by_hand)?;
+        lock(&SLOTS).get(&token).and_then(Weak::upgrade).ok_or_else(by_hand)
     }
 
     /// The call that reads a relation, for messages.
@@ -127,7 +130,7 @@ impl Slot {
     /// What was found of a relation's columns.
     pub fn bound(&self, relation: usize) -> Result<&Bound> {
         let bound = self.bound.get(relation).and_then(|bound| bound.get());
-        bound.ok_or_else(|| defect("the relation was not bound"))
+        bound.ok_or_else(by_hand)
     }
 
     /// The type of an id column of the result.
@@ -139,7 +142,11 @@ impl Slot {
         });
         match self.columns.get(column) {
             Some((_, Type::Id(Whose::Label))) => label.ok_or_else(|| defect("labels without a type")),
-            _ => Ok(&bound.id),
+            _ => Ok(self
+                .bound
+                .iter()
+                .filter_map(OnceLock::get)
+                .fold(&bound.id, |id, other| id.wider(&other.id).unwrap_or(id))),
         }
     }
 
@@ -151,7 +158,9 @@ impl Slot {
         let total = self.collected_bytes.fetch_add(bytes, Relaxed) + bytes;
         let is_single = |field: &Field| matches!(field, Field::Embedding { precision: Precision::F32, .. });
         let smaller = if reads.fields.iter().any(is_single) { "use precision := 'f16', " } else { "" };
-        self.limits.check_collected(&self.label(relation), total, smaller).map_err(refused)
+        // Embeddings are kept in blocks; other columns grow by moving to twice the place.
+        let growth = ROOM + if dim == 0 { total } else { 0 };
+        self.limits.check_collected(&self.label(relation), total, growth, smaller).map_err(refused)
     }
 
     /// A sink begins.
@@ -183,7 +192,7 @@ impl Slot {
             let rows = state.inputs.iter_mut().filter_map(Option::take).collect();
             state.job = Some(Job::start(self.plan.clone(), rows, self.limits, self.models.clone())?);
         }
-        state.job.clone().ok_or_else(|| defect("the source ran before its sinks"))
+        state.job.clone().ok_or_else(by_hand)
     }
 
     /// Keep the ids of the result.
@@ -193,8 +202,8 @@ impl Slot {
 
     /// The ids that a column of the result numbers.
     pub fn ids(&self, column: usize) -> Result<Arc<Ids>> {
-        let Some((_, Type::Id(whose))) = self.columns.get(column) else { return Err(defect("the column has no ids")) };
-        lock(&self.ids).get(whose.place()).cloned().ok_or_else(|| defect("no ids yet"))
+        let Some((_, Type::Id(whose))) = self.columns.get(column) else { return Err(by_hand()) };
+        lock(&self.ids).get(whose.place()).cloned().ok_or_else(by_hand)
     }
 
     /// A failure as the user reads it.

@@ -39,6 +39,12 @@ fn id_arguments(name: &str) -> [String; 2] {
     [name.into(), key]
 }
 
+/// An embedding, and as DOUBLE[] where its values are neither FLOAT nor DOUBLE.
+fn embedding_arguments(name: &str) -> [String; 2] {
+    let as_it_is = format!("typeof({name}) LIKE 'FLOAT[%' OR typeof({name}) LIKE 'DOUBLE[%'");
+    [name.into(), format!("CASE WHEN {as_it_is} THEN NULL ELSE {name}::DOUBLE[] END")]
+}
+
 /// The columns of a relation that its sink is given, each as it is called there.
 struct Selected {
     columns: Vec<String>,
@@ -59,7 +65,7 @@ impl Selected {
                 Field::Integer { column, .. } => selected.add(column, name, |name| [format!("{name}::BIGINT")]),
                 Field::OtherId { column } => selected.add(column, name, id_arguments),
                 Field::Label { column, .. } => selected.add(column, name, id_arguments),
-                Field::Embedding { column, .. } => selected.add(column, name, |name| [name.into()]),
+                Field::Embedding { column, .. } => selected.add(column, name, embedding_arguments),
                 // The one that is not used may be of any type; the other was checked to be a number.
                 Field::Strength { .. } => selected
                     .arguments

@@ -12,12 +12,14 @@ pub fn point(problem: &PointProblem, id: &dyn Display) -> String {
         PointProblem::DuplicateId => format!("{named}; ids must be unique"),
         PointProblem::ZeroVector => format!("{named}; leave the row out or use metric := 'l2sq'"),
         PointProblem::TooLong => format!("{named}; scale the embeddings down"),
-        PointProblem::Empty | PointProblem::NullEmbedding => format!("{named}; leave the row out"),
+        PointProblem::Empty | PointProblem::NullEmbedding | PointProblem::NotFinite => {
+            format!("{named}; leave the row out")
+        }
         PointProblem::RowSum(_) => {
             format!("{}; make them with transition_matrix(...)", problem.of(format_args!("src {id}")))
         }
         PointProblem::Circle => format!("{named}; clusters are made by dpc_cluster(...)"),
-        PointProblem::NotFinite | PointProblem::Dimensions { .. } | PointProblem::Density(_) => named,
+        PointProblem::Dimensions { .. } | PointProblem::Density(_) => named,
     }
 }
 
@@ -30,11 +32,18 @@ pub fn edge(problem: &EdgeProblem, src: &dyn Display, dst: &dyn Display) -> Stri
             "the distance of edge {src} -> {dst} is {distance}; it must be at least 0, so under metric 'ip' the \
              embeddings must not be longer than 1; use 'cosine'"
         ),
-        EdgeProblem::Contradiction => format!(
-            "the pair {src}, {dst} cannot be kept apart: it is one point, or must_link joins the two; leave it out, \
-             or what joins them"
-        ),
         EdgeProblem::Value { .. } => named,
+    }
+}
+
+/// The message about ids of which the first and the last may not share a cluster, and each must with the next.
+fn contradiction(chain: &[String]) -> String {
+    match chain {
+        [first, .., last] => format!(
+            "the pair {first}, {last} cannot be kept apart: must_link joins {}; leave out one of these pairs",
+            chain.join(" - ")
+        ),
+        _ => format!("the pair {0}, {0} cannot be kept apart: it is one point; leave it out", chain.concat()),
     }
 }
 
@@ -43,6 +52,7 @@ pub fn message(error: &Error, id: impl Fn(u32) -> String) -> String {
     match error {
         Error::Point { row, problem } => point(problem, &id(*row)),
         Error::Edge { src, dst, problem } => edge(problem, &id(*src), &id(*dst)),
+        Error::Contradiction { chain } => contradiction(&chain.iter().map(|&row| id(row)).collect::<Vec<_>>()),
         Error::NoClusterIdLeft { greatest } => {
             format!("the greatest cluster_id is {greatest}, so that no number is left above it")
         }
@@ -75,7 +85,7 @@ mod tests {
                 PointProblem::ZeroVector,
                 "the embedding of id b is a zero vector, which has no cosine distance; leave the row out or use metric := 'l2sq'",
             ),
-            (PointProblem::NotFinite, "the embedding of id b contains NaN or infinity"),
+            (PointProblem::NotFinite, "the embedding of id b contains NaN or infinity; leave the row out"),
             (
                 PointProblem::TooLong,
                 "the embedding of id b is too long for single precision; scale the embeddings down",
@@ -108,14 +118,20 @@ mod tests {
                 EdgeProblem::BelowZero(-0.5),
                 "the distance of edge a -> b is -0.5; it must be at least 0, so under metric 'ip' the embeddings must not be longer than 1; use 'cosine'",
             ),
-            (
-                EdgeProblem::Contradiction,
-                "the pair a, b cannot be kept apart: it is one point, or must_link joins the two; leave it out, or what joins them",
-            ),
         ];
         for (problem, message) in messages {
             assert_eq!(of_edge(problem), message);
         }
+    }
+
+    #[test]
+    fn a_message_about_a_pair_that_cannot_be_kept_apart_names_what_joins_it() {
+        assert_eq!(
+            read(Error::Contradiction { chain: vec![2, 0, 1] }),
+            "the pair c, b cannot be kept apart: must_link joins c - a - b; leave out one of these pairs"
+        );
+        let itself = read(Error::Contradiction { chain: vec![1] });
+        assert_eq!(itself, "the pair b, b cannot be kept apart: it is one point; leave it out");
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use super::failure::Failure;
 use super::refusal::{Result, input};
 use crate::core::error::Error;
+use crate::core::memory::is_given;
 
 /// The settings under which a run works.
 #[derive(Debug, Clone, Copy)]
@@ -13,11 +14,12 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// Refuse to read on once the rows alone exceed the limit. `smaller` is a way to keep them in
-    /// less, or empty.
-    pub fn check_collected(&self, label: &str, bytes: u64, smaller: &str) -> Result<()> {
+    /// Refuse to read on once the rows alone exceed the limit, or the system does not give the `growth` that
+    /// more of them may take at once. `smaller` is a way to keep them in less, or empty.
+    pub fn check_collected(&self, label: &str, bytes: u64, growth: u64, smaller: &str) -> Result<()> {
         if bytes <= self.memory {
-            return Ok(());
+            return check_given("the rows read so far", bytes + growth, growth)
+                .map_err(|error| input(format!("{label}: {error}")));
         }
         Err(input(format!(
             "{label}: the rows read so far already take {}, more than memory_limit ({}); {smaller}read fewer rows, or raise memory_limit",
@@ -28,11 +30,25 @@ impl Limits {
 
     /// Refuse work of a call that needs more than there is; `smaller` says what would fit, or is empty.
     pub fn check(&self, label: &str, what: impl FnOnce() -> String, need: u64, smaller: &str) -> Result<(), Failure> {
-        if need <= self.memory {
-            return Ok(());
-        }
-        Err(Failure::of(label, too_large(&what(), need, self.memory, smaller)))
+        let checked = if need <= self.memory {
+            check_given(&what(), need, need)
+        } else {
+            Err(too_large(&what(), need, self.memory, smaller))
+        };
+        checked.map_err(|error| Failure::of(label, error))
     }
+}
+
+/// Refuse work that needs more than the system gives, of which it asks for `more` now.
+pub fn check_given(what: &str, need: u64, more: u64) -> Result<(), Error> {
+    if is_given(more) {
+        return Ok(());
+    }
+    let (need, more) = (bytes_text(need), bytes_text(more));
+    Err(Error::Memory(format!(
+        "{what} need about {need}, but the system does not give the process {more}; raise the limit that it has, or \
+         end what else takes memory"
+    )))
 }
 
 /// That work needs more than the limit; `smaller` says what would fit, or is empty.

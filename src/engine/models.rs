@@ -93,7 +93,8 @@ pub fn message(file: &ModelFile, error: &Error) -> String {
         ),
         Error::NoRuntime => format!(
             "{function}: a model needs ONNX Runtime, which is not here; install it in the Python that runs DuckDB \
-             (pip install onnxruntime), or name the library with SET density_peaks_onnxruntime = '...'"
+             (pip install onnxruntime), or name the library with the environment variable ORT_DYLIB_PATH or \
+             SET density_peaks_onnxruntime = '...'"
         ),
         other => format!("{function}: {other}"),
     }

@@ -197,6 +197,22 @@ impl Takes for Flag {
     }
 }
 
+/// True or false, or 'auto', which is `None`.
+#[derive(Clone, Copy)]
+pub struct FlagOrAuto;
+
+impl Takes for FlagOrAuto {
+    type Given = Option<bool>;
+
+    fn read(&self, argument: &Argument) -> Result<Option<bool>, Wrong> {
+        match &argument.value {
+            Value::Flag(flag) => Ok(Some(*flag)),
+            Value::Text(text) if text.eq_ignore_ascii_case("auto") => Ok(None),
+            _ => Err(must_be("true, false or 'auto'", argument)),
+        }
+    }
+}
+
 /// One of a list of names.
 pub struct Choice<T>(pub fn() -> Vec<Chosen<T>>);
 

@@ -76,7 +76,7 @@ impl Program {
     }
 
     pub fn from_json(json: &str) -> Result<Self> {
-        serde_json::from_str(json).map_err(|error| defect(format!("unreadable plan: {error}")))
+        serde_json::from_str(json).map_err(|_| not_written())
     }
 
     /// The function whose call is the whole.
@@ -115,12 +115,17 @@ impl Program {
         let mut plan = Plan::default();
         for call in &self.calls {
             let function = functions.iter().find(|function| function.name == call.function);
-            let function = function.ok_or_else(|| defect(format!("no function {}", call.function)))?;
+            let function = function.ok_or_else(not_written)?;
             let arguments: Vec<Argument> = call.arguments.iter().map(Argument::of).collect();
             plan.call(function, &arguments)?;
         }
         Ok(plan)
     }
+}
+
+/// An error of who has written a program by hand.
+fn not_written() -> Refusal {
+    input("a plan of density_peaks must be one that its functions give")
 }
 
 /// The operators of a program and the relations that they read, each once and after its inputs.
@@ -134,7 +139,7 @@ pub struct Plan {
 impl Plan {
     fn call(&mut self, function: &'static Function, arguments: &[Argument]) -> Result<()> {
         if arguments.len() != function.parameters.len() {
-            return Err(defect(format!("{} has other parameters", function.name)));
+            return Err(not_written());
         }
         let node = (function.build)(&mut Call { function, arguments, plan: self })?;
         self.calls.push((function.name, node));
@@ -156,7 +161,7 @@ impl Plan {
     fn operator(&self) -> Result<&dyn AnyOperator> {
         match self.nodes.get(self.root()) {
             Some(Node::Operator(operator)) => Ok(&**operator),
-            _ => Err(defect("a plan without an operator")),
+            _ => Err(not_written()),
         }
     }
 
@@ -307,7 +312,7 @@ impl Call<'_> {
 
     /// The result of a nested call, if it is one of the function that the parameter takes.
     pub fn stage<T>(&self, parameter: &Parameter<StageOrRelation>, call: usize) -> Result<Input<T>> {
-        let (function, node) = *self.plan.calls.get(call).ok_or_else(|| defect("a plan without its stages"))?;
+        let (function, node) = *self.plan.calls.get(call).ok_or_else(not_written)?;
         let takes = parameter.takes;
         if function != takes.function {
             let (name, what) = (parameter.name, takes.what());

@@ -48,7 +48,7 @@ pub enum Field {
     OtherId { column: &'static str },
     /// A value of any type, to be told apart; may be NULL.
     Label { column: String, hint: &'static str },
-    /// `FLOAT[n]`, `FLOAT[]`, `DOUBLE[n]` or `DOUBLE[]`.
+    /// Lists or arrays of numbers.
     Embedding { column: String, precision: Precision },
     /// `similarity` where there is one, else `distance`; or `distance` alone.
     Strength { distances_only: bool },

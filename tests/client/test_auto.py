@@ -393,7 +393,7 @@ def test_without_strangers_neighbors_of_one_community_are_alike(con):
     kernel, location, scale, tau, advice = con.execute("FROM auto_parameters('chain')").fetchone()
     assert (kernel, location, scale) == ("communities", None, None) and "take a larger k" in advice
     assert 0 < tau < 1
-    con.execute("CREATE TABLE p AS FROM transition_matrix('chain', sigma := 'auto')")
+    con.execute("CREATE TABLE p AS FROM transition_matrix('chain', sigma := 'auto', undirected := false)")
     assert con.execute("SELECT DISTINCT probability FROM p ORDER BY 1").fetchall() in ([(0.5,), (1.0,)], [(0.0,), (0.5,), (1.0,)])
     con.execute("CREATE TABLE none AS FROM chain LIMIT 0")
     assert con.execute("FROM auto_parameters('none')").fetchall() == [("communities", None, None, 0.7, advice)]

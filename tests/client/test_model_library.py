@@ -35,12 +35,34 @@ def test_a_file_is_read_by_duckdb_and_its_settings_hold(con, save, tmp_path):
         con.sql(f"FROM {CALL.format(other)}")
 
 
-def test_the_library_cannot_be_set_without_external_access(con):
-    con.execute("SET enable_external_access = false")
-    error = "density_peaks_onnxruntime cannot be set while enable_external_access is false"
-    with pytest.raises(duckdb.InvalidInputException, match=error):
-        con.execute("SET density_peaks_onnxruntime = '/tmp/libonnxruntime.so'")
+SET_LIBRARY = "SET density_peaks_onnxruntime = 'libonnxruntime.so'"
+FORBIDS = [
+    ("SET enable_external_access = false", "enable_external_access = false"),
+    ("SET allow_unsigned_extensions = false", "allow_unsigned_extensions = false"),
+    ("SET disabled_filesystems = 'LocalFileSystem'", "File system LocalFileSystem has been disabled by configuration"),
+]
+
+
+@pytest.mark.parametrize("setting,reason", FORBIDS)
+def test_a_library_takes_what_an_unsigned_extension_takes(con, setting, reason):
+    con.execute(setting)
+    error = re.escape(f"density_peaks_onnxruntime cannot be used ({reason}): it names a library, which is code")
+    with pytest.raises(duckdb.PermissionException, match=error):
+        con.execute(SET_LIBRARY)
     con.execute("RESET density_peaks_onnxruntime")
+
+
+@pytest.mark.parametrize("setting,reason", FORBIDS[:2])
+def test_a_library_set_before_is_not_loaded_either(con, save, setting, reason):
+    path = save(cosine_model(DIM))
+    con.execute(SET_LIBRARY)
+    con.execute(f"SET allowed_paths = ['{path}']")
+    con.execute(setting)
+    with pytest.raises(duckdb.PermissionException, match=re.escape(reason)):
+        con.sql(f"FROM {CALL.format(path)}")
+    # What whoever runs the process has installed serves on.
+    con.execute("RESET density_peaks_onnxruntime")
+    assert len(con.sql(f"FROM {CALL.format(path)}").fetchall()) == 200 * (K + 1)
 
 
 def in_new_process(code: str, python=(sys.executable,), **environment) -> str:
@@ -89,7 +111,8 @@ def test_without_a_library_the_error_says_how_to_get_one(model, tmp_path):
     printed = in_new_process("print(run())", **bare)
     assert printed == (
         "Invalid Input Error: cluster_embeddings: a model needs ONNX Runtime, which is not here; install it in the Python "
-        "that runs DuckDB (pip install onnxruntime), or name the library with SET density_peaks_onnxruntime = '...'\n(20,)\n"
+        "that runs DuckDB (pip install onnxruntime), or name the library with the environment variable "
+        "ORT_DYLIB_PATH or SET density_peaks_onnxruntime = '...'\n(20,)\n"
     )
     named = f"print(run()); con.execute(\"SET density_peaks_onnxruntime = '{library()}'\"); print(run())"
     assert in_new_process(named, **bare).endswith("(20,)\n(20,)\n")
@@ -122,3 +145,10 @@ def test_a_process_keeps_its_library(model, tmp_path):
     )
     error = f"ONNX Runtime was loaded from {library()} before; to use {tmp_path}/other.so, start a new process"
     assert printed.splitlines() == ["(20,)", f"Invalid Input Error: cluster_embeddings: {error}", "(20,)"]
+
+
+def test_a_model_that_is_no_regular_file_is_refused(con, tmp_path):
+    fifo = tmp_path / "model.onnx"
+    os.mkfifo(fifo)
+    with pytest.raises(duckdb.InvalidInputException, match=f"the model '{fifo}' cannot be read: it is no regular file"):
+        con.sql(f"FROM {CALL.format(fifo)}")

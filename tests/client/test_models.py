@@ -150,7 +150,8 @@ def test_queries_and_their_neighbors_both_have_embeddings(con, save):
     con.execute(f"CREATE TABLE q AS FROM {graph}")
     con.execute("CREATE TABLE everyone AS FROM faces UNION FROM new")
     nested = transitions(con, f"transition_matrix({graph}, model := '{path}')")
-    assert nested == transitions(con, f"transition_matrix('q', source := 'everyone', model := '{path}')")
+    stored = f"transition_matrix('q', source := 'everyone', model := '{path}', undirected := false)"
+    assert nested == transitions(con, stored)
     edges = edges_of(con, "q")
     points = edges.keys() | {dst for row in edges.values() for dst in row}
     features = {key: row for key, row in embeddings(con, "everyone").items() if key in points}

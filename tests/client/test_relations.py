@@ -340,7 +340,8 @@ def test_relation_of_any_number_of_rows_is_read_whole(con, rows):
         assert nearest == (rows if rows > 1 else 0,) * 2
     if rows > 1:
         found = con.execute(
-            "SELECT count(*), count(DISTINCT src), min(src), max(src), sum(probability) FROM transition_matrix('g')"
+            "SELECT count(*), count(DISTINCT src), min(src), max(src), sum(probability) "
+            "FROM transition_matrix('g', undirected := false)"
         )
         assert found.fetchone() == (2 * rows, rows, 0, rows - 1, pytest.approx(rows))
 

@@ -1,7 +1,10 @@
 """train_similarity: the file that it writes, as ONNX Runtime runs it, and what it leaves behind."""
 
+import os
+import stat
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import duckdb
 import numpy as np
@@ -178,4 +181,88 @@ def test_external_access_holds(tmp_path):
         con.execute("SET enable_external_access = false")
         with pytest.raises(duckdb.PermissionException):
             train(con, tmp_path / "sim.onnx")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_is_no_regular_file_is_never_replaced(con, tmp_path):
+    labelled(con, identities=12)
+    fifo, dangling, link, file = (tmp_path / name for name in ("fifo", "dangling", "link", "file"))
+    os.mkfifo(fifo)
+    dangling.symlink_to(tmp_path / "nothing")
+    file.write_bytes(b"before")
+    link.symlink_to(file)
+    for path, what in ((fifo, "no regular file"), (dangling, "a symbolic link"), (link, "a symbolic link")):
+        for overwrite in (False, True):
+            with pytest.raises(duckdb.InvalidInputException, match=f"train_similarity: model '{path}' is {what}"):
+                train(con, path, overwrite=overwrite)
+    assert stat.S_ISFIFO(fifo.lstat().st_mode) and dangling.is_symlink() and link.is_symlink()
+    assert file.read_bytes() == b"before"
+    assert len(list(tmp_path.iterdir())) == 4
+
+
+def test_no_other_file_of_the_folder_is_touched(con, tmp_path):
+    labelled(con, identities=12)
+    own, emptied = tmp_path / "one.onnx.part", tmp_path / "emptied"
+    own.write_bytes(b"of the user")
+    emptied.write_bytes(b"of the user")
+    (tmp_path / "two.onnx.part").symlink_to(emptied)
+    for name in ("one.onnx", "two.onnx"):
+        train(con, tmp_path / name)
+    assert own.read_bytes() == emptied.read_bytes() == b"of the user"
+    names = ["emptied", "one.onnx", "one.onnx.part", "two.onnx", "two.onnx.part"]
+    assert sorted(file.name for file in tmp_path.iterdir()) == names
+
+
+def test_a_file_that_is_replaced_keeps_its_mode(con, tmp_path):
+    labelled(con, identities=12)
+    path = tmp_path / "sim.onnx"
+    for mode in (0o400, 0o664):
+        path.write_bytes(b"before")
+        path.chmod(mode)
+        train(con, path, overwrite=True)
+        assert stat.S_IMODE(path.stat().st_mode) == mode
+        assert session(str(path)).get_outputs()[0].name == "prob"
+        path.chmod(0o600)
+
+
+def test_of_those_who_train_to_one_path_at_a_time_one_has_it(con, tmp_path):
+    labelled(con, identities=12)
+    path = tmp_path / "sim.onnx"
+    begin = threading.Barrier(3)
+
+    def attempt(seed):
+        with con.cursor() as cursor:
+            begin.wait()
+            try:
+                train(cursor, path, seed=seed)
+            except duckdb.InvalidInputException as error:
+                return str(error)
+        return "written"
+
+    with ThreadPoolExecutor(3) as pool:
+        outcomes = list(pool.map(attempt, range(3)))
+    assert outcomes.count("written") == 1
+    assert sum("exists; name another file" in outcome for outcome in outcomes) == 2
+    assert session(str(path)).get_outputs()[0].name == "prob"
+    assert [file.name for file in tmp_path.iterdir()] == ["sim.onnx"]
+
+
+def test_a_path_that_is_allowed_is_enough(tmp_path):
+    path = tmp_path / "sim.onnx"
+    with connect() as con:
+        labelled(con, identities=12)
+        con.execute(f"SET allowed_paths = ['{path}']")
+        con.execute("SET enable_external_access = false")
+        train(con, path)
+        train(con, path, overwrite=True)
+        with pytest.raises(duckdb.PermissionException, match="train_similarity: model '.*other.onnx' cannot be written"):
+            train(con, tmp_path / "other.onnx")
+    assert [file.name for file in tmp_path.iterdir()] == ["sim.onnx"]
+
+
+def test_attention_over_many_neighbors_is_in_the_estimate(tmp_path):
+    with connect(threads=2, memory_limit="1GB") as con:
+        labelled(con, identities=200)
+        with pytest.raises(duckdb.InvalidInputException, match=r"with k := 900 need about 3\.\d GiB, but memory_limit"):
+            train(con, tmp_path / "sim.onnx", encoder="transformer", k=900, epochs=1)
     assert list(tmp_path.iterdir()) == []

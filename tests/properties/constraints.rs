@@ -1,7 +1,7 @@
 //! Constraints are kept, and nothing else changes.
 
 use density_peaks::constraints::{Constraints, dpc_constrained};
-use density_peaks::error::{EdgeProblem, Error};
+use density_peaks::error::Error;
 use density_peaks::sparse::{Matrix, from_edges};
 use density_peaks::{Clustering, Monitor, dpc};
 use proptest::prelude::*;
@@ -90,7 +90,12 @@ proptest! {
         let broken = |&(a, b): &(u32, u32)| group[a as usize] == group[b as usize];
         if let Some(&(a, b)) = constraints.cannot_link.iter().find(|pair| broken(pair)) {
             let error = run(&density, &distances, tau, &constraints).unwrap_err();
-            prop_assert_eq!(error, Error::Edge { src: a, dst: b, problem: EdgeProblem::Contradiction });
+            let Error::Contradiction { chain } = error else { panic!("{error}") };
+            prop_assert_eq!((chain[0], chain[chain.len() - 1]), (a, b));
+            for link in chain.windows(2) {
+                let given = |&(a, b): &(u32, u32)| [a, b] == link || [b, a] == link;
+                prop_assert!(constraints.must_link.iter().any(given), "{link:?}");
+            }
             constraints.cannot_link.retain(|pair| !broken(pair));
         }
         prop_assert!(constraints.check(density.len()).is_ok());

@@ -38,12 +38,14 @@ pub const NATIVE_TYPES: [&str; 22] = [
 ];
 
 /// The type of a relation's ids.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct IdType {
     /// Its name in SQL.
     pub text: String,
     pub logical_type: LogicalType,
     pub(super) storage: Storage,
+    /// Of whole numbers whose keys are those of BIGINT: the least and the greatest.
+    range: Option<(i64, i64)>,
 }
 
 impl IdType {
@@ -55,8 +57,33 @@ impl IdType {
                 "ids of type {found} cannot be ordered, because of what is in it; cast them to VARCHAR"
             )));
         }
-        Ok(Self { text: logical_type.to_text()?, logical_type: logical_type.clone(), storage })
+        let range = range(logical_type.id()?);
+        Ok(Self { text: logical_type.to_text()?, logical_type: logical_type.clone(), storage, range })
     }
+
+    /// The one of two types that holds the ids of both, where it does.
+    pub fn wider<'a>(&'a self, other: &'a Self) -> Option<&'a Self> {
+        if self.text == other.text {
+            return Some(self);
+        }
+        let (own, others) = (self.range?, other.range?);
+        let holds = |one: (i64, i64), other: (i64, i64)| one.0 <= other.0 && other.1 <= one.1;
+        if holds(own, others) { Some(self) } else { holds(others, own).then_some(other) }
+    }
+}
+
+fn range(id: LogicalTypeID) -> Option<(i64, i64)> {
+    use LogicalTypeID as Id;
+    Some(match id {
+        Id::TinyInt => (i8::MIN.into(), i8::MAX.into()),
+        Id::SmallInt => (i16::MIN.into(), i16::MAX.into()),
+        Id::Integer => (i32::MIN.into(), i32::MAX.into()),
+        Id::BigInt => (i64::MIN, i64::MAX),
+        Id::UTinyInt => (0, u8::MAX.into()),
+        Id::USmallInt => (0, u16::MAX.into()),
+        Id::UInteger => (0, u32::MAX.into()),
+        _ => return None,
+    })
 }
 
 /// Whether a nested type holds one whose order is not that of its sort key.
@@ -76,7 +103,7 @@ fn holds_own_order(logical_type: &LogicalType) -> Result<bool> {
 }
 
 impl IdType {
-    /// Call `each` with every row's key, `None` for NULL. `sort_keys` is DuckDB's key of each row,
+    /// Call `each` with every row's key, `None` for NULL; the ids may be of a type that this one holds. `sort_keys` is DuckDB's key of each row,
     /// where the type has none of our own.
     pub fn read(
         &self,
@@ -99,7 +126,7 @@ impl IdType {
                     .enumerate()
                     .try_for_each(|(row, key)| each(row, key.filter(|_| !is_null(ids, row)).map(Key::Bytes)))
             }
-            storage => storage.read(ids, each),
+            _ => storage(ids.logical_type().id()?).read(ids, each),
         }
     }
 

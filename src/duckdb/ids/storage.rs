@@ -118,9 +118,10 @@ impl Storage {
             Self::I16 => numbers!(i16, |id| signed(i64::from(id))),
             Self::I32 => numbers!(i32, |id| signed(i64::from(id))),
             Self::I64 => numbers!(i64, signed),
-            Self::U8 => numbers!(u8, u64::from),
-            Self::U16 => numbers!(u16, u64::from),
-            Self::U32 => numbers!(u32, u64::from),
+            // As signed ones, so that they are told apart from those too.
+            Self::U8 => numbers!(u8, |id| signed(i64::from(id))),
+            Self::U16 => numbers!(u16, |id| signed(i64::from(id))),
+            Self::U32 => numbers!(u32, |id| signed(i64::from(id))),
             Self::U64 => numbers!(u64, std::convert::identity),
             Self::I128 | Self::U128 => {
                 let signed = self == Self::I128;

@@ -54,9 +54,9 @@ impl IdType {
             Storage::I16 => write_numbers!(i16, |number| (key(number) ^ SIGN) as i16),
             Storage::I32 => write_numbers!(i32, |number| (key(number) ^ SIGN) as i32),
             Storage::I64 => write_numbers!(i64, |number| (key(number) ^ SIGN) as i64),
-            Storage::U8 => write_numbers!(u8, |number| key(number) as u8),
-            Storage::U16 => write_numbers!(u16, |number| key(number) as u16),
-            Storage::U32 => write_numbers!(u32, |number| key(number) as u32),
+            Storage::U8 => write_numbers!(u8, |number| (key(number) ^ SIGN) as u8),
+            Storage::U16 => write_numbers!(u16, |number| (key(number) ^ SIGN) as u16),
+            Storage::U32 => write_numbers!(u32, |number| (key(number) ^ SIGN) as u32),
             Storage::U64 => write_numbers!(u64, key),
             Storage::I128 | Storage::U128 => {
                 let signed = self.storage == Storage::I128;

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::both_ways::BothWays;
 use super::transition_matrix::{edge_bytes, transition};
 use crate::core::calibration::Calibration;
 use crate::core::ndde::{NddeOptions, ndde};
@@ -36,7 +37,8 @@ pub fn distances(call: &mut Call<'_>) -> Checked<GraphInput> {
     Ok(match call.get(&GRAPH)? {
         StageOrName::Stage(stage) => GraphInput::Stage(call.stage(&GRAPH, stage)?),
         StageOrName::Relation(name) => {
-            GraphInput::Relation(call.read(GRAPH.name, name, Edges::reads_distances(MADE_BY_KNN_GRAPH)))
+            let edges = call.read(GRAPH.name, name, Edges::reads_distances(MADE_BY_KNN_GRAPH));
+            GraphInput::Relation(call.add(BothWays { edges, undirected: None }))
         }
     })
 }

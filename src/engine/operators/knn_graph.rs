@@ -6,7 +6,7 @@ use crate::core::embeddings::Precision;
 use crate::core::error::Error;
 use crate::core::knn::{self, ABSENT, HnswOptions, KnnOptions, Method, Metric, Points};
 use crate::core::sparse;
-use crate::engine::limits::{bytes_text, too_large};
+use crate::engine::limits::{bytes_text, check_given, too_large};
 use crate::engine::prelude::*;
 use crate::engine::values::{IdGraph, PointRows, PointSet};
 
@@ -73,7 +73,7 @@ pub const EMBEDDING: Parameter<ColumnName> = Parameter {
     name: "embedding",
     default: DefaultValue::Text("embedding"),
     takes: ColumnName,
-    description: "column of the embeddings: FLOAT[n], FLOAT[], DOUBLE[n] or DOUBLE[]",
+    description: "column of the embeddings: lists or arrays of numbers, best FLOAT[n]",
 };
 const QUERIES: Parameter<OrNull<RelationName>> = Parameter {
     name: "queries",
@@ -314,7 +314,7 @@ pub fn check_fits(
 ) -> Result<(), Error> {
     let need = needs(options.precision, options.knn.k);
     if need <= limit {
-        return Ok(());
+        return check_given(what, need, need);
     }
     let fits = what_fits(options, base, |precision, k| Some(needs(precision, k)).filter(|&need| need <= limit));
     let smaller = if fits.is_empty() { String::new() } else { format!("{} would fit, or ", fits.join(" or ")) };

@@ -2,6 +2,7 @@
 
 mod assign_clusters;
 mod auto_parameters;
+mod both_ways;
 mod cluster_embeddings;
 mod cluster_layers;
 mod cluster_summary;

@@ -190,21 +190,21 @@ impl Pairs {
         self.ends.iter().map(|&(a, b)| (numbers[a as usize], numbers[b as usize])).collect()
     }
 
-    fn check(&self, known: impl Iterator<Item = bool>) -> Result<()> {
-        match known.enumerate().find(|(_, known)| !known) {
-            Some((row, _)) => {
-                let unknown = |id: &dyn Display| format!("id {id} is not one of the points; leave out its pairs");
-                Err(failed(&self.label, &self.ids)(Cause::Point(row as u32, unknown)))
-            }
-            None => Ok(()),
+    /// Refuse pairs of something else.
+    fn check(&self, mut known: impl Iterator<Item = bool>) -> Result<()> {
+        if self.ids.len() == 0 || known.any(|known| known) {
+            return Ok(());
         }
+        let error = "none of its ids is one of the points; src and dst must hold ids of points";
+        Err(Failure::of(&self.label, Error::Input(error.into())))
     }
 
-    /// Each pair in the numbers of the points.
+    /// Each pair in the numbers of the points, but for those of a point that is no longer there.
     pub fn numbered(&self, points: &Ids) -> Result<Vec<(u32, u32)>> {
         let numbers = self.ids.numbers_in(points);
         self.check(numbers.iter().map(Option::is_some))?;
-        Ok(self.renumber(&numbers.into_iter().flatten().collect::<Vec<u32>>()))
+        let pair = |&(a, b): &(u32, u32)| Some((numbers[a as usize]?, numbers[b as usize]?));
+        Ok(self.ends.iter().filter_map(pair).collect())
     }
 }
 

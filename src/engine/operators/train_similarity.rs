@@ -196,7 +196,12 @@ impl Operator for TrainSimilarity {
         let failed = failed(&label, &ids);
         let (n, dim, k) = (embeddings.len(), embeddings.dim(), self.options.k);
         let what = || format!("training on {n} embeddings of {dim} dimensions with k := {k}");
-        run.limits.check(&label, what, self.need(n, dim), "fewer rows or a smaller k would fit, or ")?;
+        run.limits.check(
+            &label,
+            what,
+            self.need(n, dim, run.limits.threads),
+            "fewer rows or a smaller k would fit, or ",
+        )?;
         let points = Points::new(embeddings, Metric::Cosine, run.monitor).map_err(&failed)?;
         let training = train(points, &labels, &self.options, run.monitor);
         let training = training.map_err(|error| match error {
@@ -219,9 +224,9 @@ impl TrainSimilarity {
     }
 
     /// Bytes of the points twice, their graph, and what training keeps.
-    fn need(&self, n: usize, dim: usize) -> u64 {
+    fn need(&self, n: usize, dim: usize, threads: usize) -> u64 {
         let knn = KnnOptions { k: self.options.k, method: Method::Exact, ..Default::default() };
         let points = n as u64 * (8 * dim as u64 + 16);
-        points + knn.memory(Default::default(), n, None, dim) + self.options.memory(n, dim)
+        points + knn.memory(Default::default(), n, None, dim) + self.options.memory(n, dim, threads)
     }
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::both_ways::{BothWays, UNDIRECTED};
 use super::knn_graph::{EMBEDDING, ID, points_of};
 use crate::core::calibration::{self, Calibration};
 use crate::core::embeddings::Precision;
@@ -22,7 +23,7 @@ pub static FUNCTION: Function = Function {
     name: "transition_matrix",
     description: "The probability of a step from each point to itself and to each neighbor: its similarity, divided by the row's sum.",
     returns: "Returns src, dst and probability, the point itself included; the probabilities of a src sum to 1.",
-    parameters: &[&GRAPH, &KERNEL, &SIGMA, &MODEL, &SOURCE, &ID, &EMBEDDING],
+    parameters: &[&GRAPH, &KERNEL, &SIGMA, &MODEL, &SOURCE, &ID, &EMBEDDING, &UNDIRECTED],
     examples: &[
         "FROM transition_matrix('g')",
         "FROM transition_matrix('g', source := 'faces', model := 'similarity.onnx')",
@@ -31,12 +32,18 @@ pub static FUNCTION: Function = Function {
     nested_example: Some("FROM ndde(transition_matrix('g', sigma := 0.08))"),
     build: |call| {
         let given = call.get(&GRAPH)?;
-        let kernel = KernelChoice::of(call)?;
+        let (kernel, undirected) = (KernelChoice::of(call)?, call.get(&UNDIRECTED)?);
         let graph = match given {
+            StageOrName::Stage(_) if undirected == Some(true) => {
+                return Err(call.error(
+                    "undirected := true is for a relation of edges, not for knn_graph(...); store the graph in a table",
+                ));
+            }
             StageOrName::Stage(stage) => GraphInput::Stage(call.stage(&GRAPH, stage)?),
             StageOrName::Relation(name) => {
                 let strength = Field::Strength { distances_only: kernel.distances_only };
-                GraphInput::Relation(call.read(GRAPH.name, name, Edges::reads(strength, MADE_BY_KNN_GRAPH)))
+                let edges = call.read(GRAPH.name, name, Edges::reads(strength, MADE_BY_KNN_GRAPH));
+                GraphInput::Relation(call.add(BothWays { edges, undirected }))
             }
         };
         let source = call.get(&SOURCE)?;

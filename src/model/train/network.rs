@@ -84,6 +84,17 @@ impl Network {
         Self::new(dim, encoder, context, 0).1.len()
     }
 
+    /// Values that a forward pass makes of an anchor and its neighbors, without what dropout did.
+    pub fn pass_values(dim: usize, encoder: Encoder, features: usize, tokens: usize) -> usize {
+        let encoded = match encoder {
+            Encoder::Transformer => Transformer::pass_values(dim, tokens),
+            // With the cosines of all pairs of tokens.
+            Encoder::Gcn => tokens * (4 * dim + tokens),
+            Encoder::Aggregate | Encoder::None => tokens * dim,
+        };
+        encoded + tokens * (2 * dim + features + HIDDEN[0] + HIDDEN[1])
+    }
+
     /// Vectors have mean square 1 / D; tokens have 1.
     pub fn scale(&self) -> f32 {
         (self.dim as f32).sqrt()

@@ -30,13 +30,20 @@ const SHARD: usize = 4;
 const BEFORE_STEPS: f64 = 0.05;
 
 impl TrainOptions {
-    /// Bytes that training on `n` points of `dim` dimensions needs beside them, at its peak.
-    pub fn memory(&self, n: usize, dim: usize) -> u64 {
+    /// Bytes that training on `n` points of `dim` dimensions needs beside them, at its peak on this many threads.
+    pub fn memory(&self, n: usize, dim: usize, threads: usize) -> u64 {
         let features = if self.context { context::FEATURES } else { 0 };
         let of_pair = 4 * features as u64 + 24;
         let of_point = 4 * dim as u64 + 64;
         let parameters = Network::parameters(dim, self.encoder, self.context) as u64;
-        n as u64 * (of_point + self.k.min(n) as u64 * of_pair) + 4 * parameters * (BATCH / SHARD + 4) as u64
+        let stored = n as u64 * (of_point + self.k.min(n) as u64 * of_pair);
+        let gradients = parameters * (BATCH / SHARD + 4) as u64;
+        // Scoring has no masks and no gradients, but more anchors at a time, and the weights of attention twice.
+        let tokens = self.k.min(n) + 1;
+        let of_anchor = Network::pass_values(dim, self.encoder, features, tokens) as u64;
+        let steps = (threads.min(BATCH / SHARD) * SHARD) as u64 * 3 * of_anchor;
+        let scores = (threads * SCORED).min(n) as u64 * 2 * of_anchor;
+        stored + 4 * (gradients + steps.max(scores))
     }
 }
 

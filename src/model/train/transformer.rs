@@ -41,10 +41,14 @@ pub struct Pass {
     feed_forward_mask: Mask,
 }
 
+fn heads(dim: usize) -> usize {
+    (1..=HEADS).rev().find(|heads| dim.is_multiple_of(*heads)).unwrap_or(1)
+}
+
 impl Transformer {
     pub fn new(dim: usize, layout: &mut Layout) -> Self {
         Self {
-            heads: (1..=HEADS).rev().find(|heads| dim.is_multiple_of(*heads)).unwrap_or(1),
+            heads: heads(dim),
             attention_norm: layout.norm(dim),
             projection: layout.linear(dim, 3 * dim, 1.0),
             attention_output: layout.linear(dim, dim, 1.0),
@@ -55,6 +59,12 @@ impl Transformer {
 
     fn head(&self, dim: usize) -> usize {
         dim / self.heads
+    }
+
+    /// Values that a forward pass makes of an anchor and its neighbors, without what dropout did: those of all
+    /// tokens, and of all pairs of tokens for each head.
+    pub fn pass_values(dim: usize, tokens: usize) -> usize {
+        tokens * (9 * dim + FEED_FORWARD) + heads(dim) * tokens * tokens
     }
 
     pub fn forward(
