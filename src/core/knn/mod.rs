@@ -102,7 +102,7 @@ impl KnnOptions {
                 #[cfg(feature = "usearch")]
                 Method::Hnsw => hnsw::memory(&self.hnsw, precision, base, dim),
                 Method::NnDescent => descent::memory(base, k, dim),
-                _ => exact::memory(rows, k),
+                _ => exact::memory(base, queries, k),
             }
     }
 }

@@ -119,10 +119,6 @@ impl Points {
         }
     }
 
-    pub(super) fn squared_length(&self, row: u32) -> f64 {
-        self.squared_lengths[row as usize]
-    }
-
     /// The greatest length of a point, 0 if there is none.
     pub(super) fn longest(&self) -> f64 {
         self.squared_lengths.iter().copied().fold(0.0, f64::max).sqrt()

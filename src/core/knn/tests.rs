@@ -1,8 +1,9 @@
-use super::products::{Codes, Panel, Scale};
+use super::products::{Codes, Multiplier, Panel, Scale, Wanted};
 use super::*;
 use crate::core::embeddings::Precision;
 use crate::core::embeddings::{EmbeddingRows, Embeddings};
 use crate::core::error::PointProblem;
+use crate::core::random::unit;
 use crate::core::row::Row;
 
 /// Values on a coarse grid, so that many distances are equal.
@@ -48,6 +49,11 @@ fn rows(graph: &KnnGraph) -> Vec<Vec<(u32, f32)>> {
         .collect()
 }
 
+/// Neighbors that both graphs have.
+fn shared(one: &[Vec<(u32, f32)>], other: &[Vec<(u32, f32)>]) -> usize {
+    one.iter().zip(other).map(|(one, other)| one.iter().filter(|n| other.contains(n)).count()).sum()
+}
+
 fn options(k: usize, method: Method) -> KnnOptions {
     KnnOptions { k, method, ..Default::default() }
 }
@@ -91,6 +97,80 @@ fn rows_of_any_length_have_their_exact_graph() {
             let graph = knn_graph(&points, &options(9, Method::Exact), &Monitor::new()).unwrap();
             assert_eq!(rows(&graph), brute_force(&points, 9), "{metric:?} {precision:?}");
         }
+    }
+}
+
+/// Normally distributed values, each row with the same `offset` in every dimension.
+fn normal(n: usize, dim: usize, offset: f64) -> Vec<f32> {
+    let normal = |at: u64| {
+        let (radius, angle) = ((-2.0 * (1.0 - unit(2 * at)).ln()).sqrt(), std::f64::consts::TAU * unit(2 * at + 1));
+        (radius * angle.cos() + offset) as f32
+    };
+    (0..(n * dim) as u64).map(normal).collect()
+}
+
+#[test]
+fn what_all_rows_have_in_common_changes_no_exact_graph() {
+    for offset in [1.0, 30.0, 1e4] {
+        let values = normal(500, 40, offset);
+        for metric in [Metric::Cosine, Metric::Ip, Metric::L2sq] {
+            for precision in Precision::ALL {
+                let points = Points::new(rounded(&values, 40, precision), metric, &Monitor::new()).unwrap();
+                let graph = knn_graph(&points, &options(9, Method::Exact), &Monitor::new()).unwrap();
+                assert_eq!(rows(&graph), brute_force(&points, 9), "{offset} {metric:?} {precision:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn points_as_far_apart_as_can_be_are_neighbors() {
+    for metric in [Metric::Cosine, Metric::Ip, Metric::L2sq] {
+        let mut values = vec![0.0; 2 * 40];
+        (values[0], values[40]) = (1.0, -1.0);
+        let points = Points::new(Embeddings::new(values, 40).unwrap(), metric, &Monitor::new()).unwrap();
+        let graph = knn_graph(&points, &options(1, Method::Exact), &Monitor::new()).unwrap();
+        assert_eq!(rows(&graph), brute_force(&points, 1), "{metric:?}");
+    }
+}
+
+/// Pairs of rows whose sum of products does not rule out that one is among the 10 nearest of the other.
+fn possible_pairs(points: &Points) -> usize {
+    let search = Search { base: points, queries: None, same: &[], instructions: Instructions::fastest() };
+    let scale = Scale::new(&search, &Monitor::new()).unwrap();
+    let kth: Vec<f32> = brute_force(points, 10).iter().map(|row| row[9].1).collect();
+    let all: Vec<u32> = (0..points.len() as u32).collect();
+    let limits = || std::iter::zip(&kth, scale.base()).map(|(kth, &share)| scale.limit(kth + scale.margin(), share));
+    let offsets = || scale.base().iter().map(|&share| scale.offset(share));
+    let (mut wanted, mut found) = (Wanted::default(), 0);
+    wanted.by_rows(limits(), offsets());
+    wanted.by_columns(limits(), offsets());
+    let mut multiplier = Multiplier::new(search.instructions);
+    multiplier.multiply(&scale, (points, &all), (points, &all), &mut wanted, |_, _, _, _, _| found += 1);
+    found
+}
+
+#[test]
+fn what_all_rows_have_in_common_makes_no_more_pairs_possible() {
+    for metric in [Metric::Cosine, Metric::L2sq] {
+        for offset in [0.0, 30.0] {
+            let points = Embeddings::new(normal(500, 64, offset), 64).unwrap();
+            let pairs = possible_pairs(&Points::new(points, metric, &Monitor::new()).unwrap());
+            // Each row with itself, and with its 10 nearest, in both directions.
+            assert!(pairs < 500 + 2 * 5000 + 200, "{metric:?} {offset}: {pairs}");
+        }
+    }
+}
+
+#[test]
+fn descent_finds_the_neighbors_of_rows_that_have_much_in_common() {
+    let values = normal(4000, 128, 999f64.sqrt());
+    for metric in [Metric::Cosine, Metric::Ip, Metric::L2sq] {
+        let points = Points::new(Embeddings::new(values.clone(), 128).unwrap(), metric, &Monitor::new()).unwrap();
+        let graph = |method| rows(&knn_graph(&points, &options(10, method), &Monitor::new()).unwrap());
+        let (exact, descent) = (graph(Method::Exact), graph(Method::NnDescent));
+        let found = shared(&descent, &exact);
+        assert!(found > 39_000, "{metric:?}: {found} of 40000");
     }
 }
 
@@ -283,7 +363,8 @@ fn scores_order_as_distances_do() {
             let points = Points::new(rounded(&grid_values(n, dim), dim, precision), metric, &Monitor::new()).unwrap();
             for instructions in Instructions::available() {
                 let search = Search { base: &points, queries: None, same: &[], instructions };
-                let codes = Codes::new(&search, &Scale::new(&search), &Monitor::new()).unwrap();
+                let codes =
+                    Codes::new(&search, &Scale::new(&search, &Monitor::new()).unwrap(), &Monitor::new()).unwrap();
                 let (rows, columns): (Vec<u32>, Vec<u32>) = ((40..45).collect(), (0..n as u32 - 1).collect());
                 let (mut panel, mut hits) = (Panel::default(), vec![]);
                 panel.hold(&codes, &rows, &[i32::MIN; 5]);

@@ -70,7 +70,7 @@ const ROWS: usize = 64;
 
 /// Peak bytes: of the search for the cells, or of an iteration.
 pub(super) fn memory(n: usize, k: usize, dim: usize) -> u64 {
-    let cells = exact::memory(n, CELLS) + (n * CELLS * 16) as u64;
+    let cells = exact::memory(n, None, CELLS) + (n * CELLS * 16) as u64;
     let lists = n * ((k + SPARE) * 8 + (SAMPLE + CELLS) * 4 + 40);
     let updates = n.min(BATCH) * UPDATES * size_of::<Update>();
     (n * Codes::row_bytes(dim)) as u64 + cells.max((lists + updates) as u64)
@@ -78,8 +78,10 @@ pub(super) fn memory(n: usize, k: usize, dim: usize) -> u64 {
 
 pub(super) fn search(search: &Search, graph: &mut KnnGraph, monitor: &Monitor) -> Result<()> {
     let (n, k) = (search.base.len(), graph.k);
-    let codes = Codes::new(search, &Scale::new(search), monitor)?;
-    let cells = Cells::new(search, 0.0..0.1, monitor)?;
+    let scale = Scale::new(search, monitor)?;
+    let codes = Codes::new(search, &scale, monitor)?;
+    let cells = Cells::new(search, &scale, 0.0..0.1, monitor)?;
+    drop(scale);
     let mut lists = NeighborLists::new(n, k);
     let all_pairs = |join: &mut Join, lists: &NeighborLists, points: &[u32], updates: &mut Updates| {
         join.all_pairs(&codes, lists, points, updates, monitor)
