@@ -77,6 +77,15 @@ impl Row<'_> {
         }
     }
 
+    /// One feature.
+    pub(crate) fn feature(self, at: usize) -> f64 {
+        match self {
+            Self::F32(values) => f64::from(values[at]),
+            Self::F16(values, scale) => f64::from(single(values[at])) * f64::from(scale),
+            Self::I8(values, scale) => f64::from(values[at]) * f64::from(scale),
+        }
+    }
+
     /// The features less those of `centre`, in double precision; a difference is rounded, a feature is not.
     pub(crate) fn centred(self, centre: &[f64], features: &mut Vec<f64>) {
         features.clear();

@@ -18,6 +18,7 @@ mod options;
 mod points;
 mod products;
 mod search;
+mod tree;
 
 pub use estimate::{Estimate, choice, estimates};
 pub use graph::{ABSENT, KnnGraph};
@@ -101,6 +102,7 @@ impl KnnOptions {
             + match self.resolved(base, queries.is_some(), dim) {
                 #[cfg(feature = "usearch")]
                 Method::Hnsw => hnsw::memory(&self.hnsw, precision, base, dim),
+                _ if dim <= tree::LARGEST_DIM => tree::memory(base, dim),
                 Method::NnDescent => descent::memory(base, k, dim),
                 _ => exact::memory(base, queries, k),
             }
@@ -115,6 +117,7 @@ fn find(search: &Search, options: &KnnOptions, monitor: &Monitor) -> Result<KnnG
         match options.resolved(search.base.len(), search.queries.is_some(), search.base.dim()) {
             #[cfg(feature = "usearch")]
             Method::Hnsw => hnsw::search(search, &options.hnsw, &mut graph, monitor)?,
+            _ if search.base.dim() <= tree::LARGEST_DIM => tree::search(search, &mut graph, monitor)?,
             Method::NnDescent => descent::search(search, &mut graph, monitor)?,
             _ => exact::search(search, &mut graph, monitor)?,
         }

@@ -82,6 +82,33 @@ fn the_exact_graph_is_the_brute_force_graph_ties_included() {
     }
 }
 
+#[test]
+fn the_graph_of_few_dimensions_is_the_brute_force_graph_ties_and_copies_included() {
+    for (n, dim) in [(1, 3), (2, 1), (17, 2), (900, 1), (1000, 2), (1000, 3), (1000, 4)] {
+        let values =
+            [grid_values(n, dim), normal(n, dim, 0.0), normal(n, dim, 1e3), [0.6, 0.8, 0.3, 0.1][..dim].repeat(n)];
+        for metric in [Metric::Cosine, Metric::Ip, Metric::L2sq] {
+            for (values, precision) in values.iter().flat_map(|values| Precision::ALL.map(|p| (values, p))) {
+                let points = Points::new(rounded(values, dim, precision), metric, &Monitor::new()).unwrap();
+                let expected = brute_force(&points, 17);
+                let search = Search { base: &points, queries: None, same: &[], instructions: Instructions::fastest() };
+                let mut graph = KnnGraph::empty(n, 17.min(n - 1));
+                if graph.k() > 0 {
+                    tree::search(&search, &mut graph, &Monitor::new()).unwrap();
+                }
+                assert_eq!(rows(&graph), expected, "{n} x {dim} {metric:?} {precision:?}");
+                // Every method but the index goes by the tree, and so do queries.
+                for method in [Method::Auto, Method::Exact, Method::NnDescent] {
+                    assert!(graph == knn_graph(&points, &options(17, method), &Monitor::new()).unwrap());
+                }
+                let same: Vec<u32> = (0..n as u32).collect();
+                let queries = knn_queries(&points, &points, &same, &options(17, Method::Exact), &Monitor::new());
+                assert_eq!(rows(&queries.unwrap()), expected);
+            }
+        }
+    }
+}
+
 /// Rows whose lengths differ by some orders of magnitude.
 fn long_and_short(n: usize, dim: usize) -> Vec<f32> {
     let value = |(at, x): (usize, f32)| (x + 0.1) * 10f32.powi((at / dim) as i32 % 7 - 3);
@@ -211,10 +238,12 @@ fn distances_are_those_of_the_rounded_features() {
 #[test]
 fn equal_vectors_are_neighbors_in_order_of_their_rows() {
     for precision in Precision::ALL {
-        let points = rounded(&[0.3, 0.4].repeat(1500), 2, precision);
-        let graph = graph_of(points, Metric::Cosine, &options(3, Method::Exact)).unwrap();
-        assert_eq!(graph.row(0), (&[1, 2, 3][..], &[0.0; 3][..]));
-        assert_eq!(graph.row(1499).0, [0, 1, 2]);
+        for dim in [2, 6] {
+            let points = rounded(&[0.3, 0.4].repeat(1500 * dim / 2), dim, precision);
+            let graph = graph_of(points, Metric::Cosine, &options(3, Method::Exact)).unwrap();
+            assert_eq!(graph.row(0), (&[1, 2, 3][..], &[0.0; 3][..]));
+            assert_eq!(graph.row(1499).0, [0, 1, 2]);
+        }
     }
 }
 
@@ -347,7 +376,7 @@ fn descent_finds_most_neighbors_by_every_metric_whatever_the_threads_and_instruc
 #[test]
 fn descent_is_exact_where_all_points_meet() {
     for (n, k) in [(2, 5), (5, 2), (300, 17)] {
-        let points = Points::new(grid(n, 3), Metric::L2sq, &Monitor::new()).unwrap();
+        let points = Points::new(grid(n, 5), Metric::L2sq, &Monitor::new()).unwrap();
         let graph = knn_graph(&points, &options(k, Method::NnDescent), &Monitor::new()).unwrap();
         // Of equal distances it may keep any.
         let distances = |rows: Vec<Vec<(u32, f32)>>| -> Vec<f32> { rows.into_iter().flatten().map(|n| n.1).collect() };
@@ -432,6 +461,15 @@ fn auto_is_exact_for_queries_and_where_descent_is_not_five_times_as_fast_and_goo
 }
 
 #[test]
+fn in_few_dimensions_all_methods_take_and_find_the_same() {
+    for (n, dim, k) in [(1000, 1, 5), (10_000_000, 4, 80)] {
+        let [exact, descent] = estimates(n, dim, k);
+        assert_eq!((exact.seconds, exact.recall, exact.mass), (descent.seconds, descent.recall, descent.mass));
+        assert_eq!(options(k, Method::Auto).resolved(n, false, dim), Method::Exact);
+    }
+}
+
+#[test]
 fn vectors_too_long_for_single_precision_are_refused() {
     let points = Embeddings::new(vec![1.0, 0.0, 3e19, 0.0], 2).unwrap();
     let error = Points::new(points.clone(), Metric::L2sq, &Monitor::new()).unwrap_err();
@@ -443,8 +481,8 @@ fn vectors_too_long_for_single_precision_are_refused() {
 fn a_stopped_run_ends_with_interrupted() {
     let monitor = Monitor::new();
     monitor.stop();
-    for method in built(&[Method::Exact, Method::NnDescent, Method::Hnsw]) {
-        let points = Points::new(grid(2000, 4), Metric::Cosine, &Monitor::new()).unwrap();
+    for (method, dim) in built(&[Method::Exact, Method::NnDescent, Method::Hnsw]).flat_map(|m| [(m, 4), (m, 8)]) {
+        let points = Points::new(grid(2000, dim), Metric::Cosine, &Monitor::new()).unwrap();
         let error = knn_graph(&points, &options(5, method), &monitor).unwrap_err();
         assert_eq!(error, Error::Interrupted);
     }
