@@ -5,7 +5,7 @@ use half::f16;
 use crate::core::kernels::{self, single};
 
 /// The features of one point: its values, times its scale where there is one.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, PartialOrd)]
 pub enum Row<'a> {
     /// In single precision.
     F32(&'a [f32]),

@@ -248,6 +248,37 @@ fn equal_vectors_are_neighbors_in_order_of_their_rows() {
 }
 
 #[test]
+fn the_neighbors_among_copies_are_those_of_all_pairs() {
+    // 300 copies of each of 5 rows; 30, 3 and 2 of more, so that the nearest are copies of several.
+    for (rows_of, copies, k) in [(5, 300, 80), (50, 30, 80), (400, 3, 20), (500, 2, 1)] {
+        let distinct = normal(rows_of, 16, 0.0);
+        let values = distinct.repeat(copies);
+        for metric in [Metric::Cosine, Metric::L2sq] {
+            let points = Points::new(Embeddings::new(values.clone(), 16).unwrap(), metric, &Monitor::new()).unwrap();
+            let exact = brute_force(&points, k);
+            for method in built(&[Method::Exact, Method::NnDescent, Method::Hnsw]) {
+                let graph = rows(&knn_graph(&points, &options(k, method), &Monitor::new()).unwrap());
+                let copies_of = |rows: &[Vec<(u32, f32)>]| -> Vec<Vec<(u32, f32)>> {
+                    rows.iter().map(|row| row.iter().copied().filter(|n| n.1 == 0.0).collect()).collect()
+                };
+                assert!(copies_of(&graph) == copies_of(&exact), "{metric:?} {method:?}: {copies} copies");
+                let found = shared(&graph, &exact);
+                assert!(found * 100 > 95 * points.len() * k, "{metric:?} {method:?}: {copies} copies, {found}");
+            }
+        }
+    }
+}
+
+#[test]
+fn descent_finds_the_copy_of_a_row_among_many_that_8_bits_do_not_tell_apart() {
+    let (mut distinct, noise) = (normal(4, 16, 0.0).repeat(200), normal(800, 16, 0.0));
+    distinct.iter_mut().zip(noise).for_each(|(x, noise)| *x += 1e-4 * noise);
+    let points = Embeddings::new(distinct.repeat(2), 16).unwrap();
+    let graph = rows(&graph_of(points, Metric::L2sq, &options(5, Method::NnDescent)).unwrap());
+    assert!(graph.iter().enumerate().all(|(row, neighbors)| neighbors[0] == ((row as u32 + 800) % 1600, 0.0)));
+}
+
+#[test]
 fn k_beyond_the_other_points_gives_all_of_them() {
     let graph = graph_of(grid(4, 2), Metric::L2sq, &options(9, Method::Exact)).unwrap();
     assert_eq!((graph.k(), graph.edges()), (3, 12));
@@ -475,6 +506,27 @@ fn vectors_too_long_for_single_precision_are_refused() {
     let error = Points::new(points.clone(), Metric::L2sq, &Monitor::new()).unwrap_err();
     assert_eq!(error, Error::point(1, PointProblem::TooLong));
     assert!(Points::new(points, Metric::Cosine, &Monitor::new()).is_ok());
+}
+
+#[test]
+fn vectors_too_short_for_their_squared_distances_are_refused() {
+    for dim in [2, 8] {
+        let points = |factor: f32| -> Embeddings {
+            Embeddings::new(grid_values(50, dim).iter().map(|x| x * factor).collect(), dim).unwrap()
+        };
+        let normal = graph_of(points(1.0), Metric::L2sq, &options(5, Method::Exact)).unwrap();
+        // A power of two scales every distance without rounding.
+        let short = graph_of(points(2f32.powi(-38)), Metric::L2sq, &options(5, Method::Exact)).unwrap();
+        assert_eq!(short.neighbors, normal.neighbors);
+        let error = graph_of(points(1e-30), Metric::L2sq, &options(5, Method::Exact)).unwrap_err();
+        assert!(matches!(error, Error::Point { problem: PointProblem::TooShort, .. }), "{error}");
+        assert!(graph_of(points(1e-30), Metric::Ip, &options(5, Method::Exact)).is_ok());
+        // Zeros are as they are, and short queries are far from a base that is not.
+        assert!(graph_of(points(0.0), Metric::L2sq, &options(5, Method::Exact)).is_ok());
+        let [base, queries] =
+            [1.0, 1e-30].map(|factor| Points::new(points(factor), Metric::L2sq, &Monitor::new()).unwrap());
+        assert!(knn_queries(&base, &queries, &[], &options(5, Method::Exact), &Monitor::new()).is_ok());
+    }
 }
 
 #[test]
