@@ -90,6 +90,8 @@ pub enum PointProblem {
     NotFinite,
     /// The squared length does not fit single precision.
     TooLong,
+    /// The longest of all, and so short that squared distances do not fit single precision.
+    TooShort,
     /// Another number of dimensions than the first embedding's.
     Dimensions {
         /// Dimensions of this embedding.
@@ -119,6 +121,10 @@ impl PointProblem {
             }
             Self::NotFinite => format!("the embedding of {point} contains NaN or infinity"),
             Self::TooLong => format!("the embedding of {point} is too long for single precision"),
+            Self::TooShort => format!(
+                "the embeddings are too short for single precision, in which their squared distances become 0; the \
+                 longest is that of {point}"
+            ),
             Self::Dimensions { found, expected } => {
                 format!("the embedding of {point} has {found} dimensions, others have {expected}")
             }

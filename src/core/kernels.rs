@@ -12,6 +12,12 @@ pub fn dot_f32(x: &[f32], y: &[f32]) -> f64 {
     sum(x, y, |x, y| f64::from(x) * f64::from(y))
 }
 
+/// Inner product of values in double precision, as [`dot_f32`].
+#[multiversion(targets = "simd")]
+pub fn dot_f64(x: &[f64], y: &[f64]) -> f64 {
+    sum(x, y, |x, y| x * y)
+}
+
 /// Inner product of half floats, as [`dot_f32`].
 #[multiversion(targets = "simd")]
 pub fn dot_f16(x: &[f16], y: &[f16]) -> f64 {
@@ -76,20 +82,8 @@ pub fn single(x: f16) -> f32 {
 
 /// Append the whole numbers nearest to `values * factor`, none of which is beyond 16 bits.
 #[multiversion(targets = "simd")]
-pub fn quantize_f32(values: &[f32], factor: f32, whole: &mut Vec<i16>) {
-    whole.extend(values.iter().map(|x| nearest(x * factor) as i16));
-}
-
-/// As [`quantize_f32`], of half floats.
-#[multiversion(targets = "simd")]
-pub fn quantize_f16(values: &[f16], factor: f32, whole: &mut Vec<i16>) {
-    whole.extend(values.iter().map(|&x| nearest(single(x) * factor) as i16));
-}
-
-/// As [`quantize_f32`], of whole numbers.
-#[multiversion(targets = "simd")]
-pub fn quantize_i8(values: &[i8], factor: f32, whole: &mut Vec<i16>) {
-    whole.extend(values.iter().map(|&x| nearest(f32::from(x) * factor) as i16));
+pub fn quantize(values: &[f64], factor: f64, whole: &mut Vec<i16>) {
+    whole.extend(values.iter().map(|x| nearest((x * factor) as f32) as i16));
 }
 
 /// The multiples of `step`, at least 2, nearest to the numbers, of -127 to 127; returns the sum of
@@ -196,12 +190,10 @@ mod tests {
     #[test]
     fn quantizing_rounds_to_the_nearest() {
         let mut whole = vec![7];
-        quantize_f32(&[-32766.6, -0.4, 0.6, 32767.2], 1.0, &mut whole);
+        quantize(&[-32766.6, -0.4, 0.6, 32767.2], 1.0, &mut whole);
         assert_eq!(whole, [7, -32767, 0, 1, 32767]);
-        quantize_f16(&[-1.5, 0.25, 0.375].map(f16::from_f32), 2.0, &mut whole);
+        quantize(&[-1.5, 0.25, 0.375], 2.0, &mut whole);
         assert_eq!(whole[5..], [-3, 0, 1]);
-        quantize_i8(&[-127, 0, 3], 1.4, &mut whole);
-        assert_eq!(whole[8..], [-178, 0, 4]);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use half::f16;
 use crate::core::kernels::{self, single};
 
 /// The features of one point: its values, times its scale where there is one.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, PartialOrd)]
 pub enum Row<'a> {
     /// In single precision.
     F32(&'a [f32]),
@@ -77,12 +77,28 @@ impl Row<'_> {
         }
     }
 
-    /// Append the whole numbers nearest to the features times `factor`, none of which is beyond 16 bits.
-    pub(crate) fn quantize(self, factor: f64, whole: &mut Vec<i16>) {
+    /// One feature.
+    pub(crate) fn feature(self, at: usize) -> f64 {
         match self {
-            Self::F32(values) => kernels::quantize_f32(values, factor as f32, whole),
-            Self::F16(values, scale) => kernels::quantize_f16(values, (f64::from(scale) * factor) as f32, whole),
-            Self::I8(values, scale) => kernels::quantize_i8(values, (f64::from(scale) * factor) as f32, whole),
+            Self::F32(values) => f64::from(values[at]),
+            Self::F16(values, scale) => f64::from(single(values[at])) * f64::from(scale),
+            Self::I8(values, scale) => f64::from(values[at]) * f64::from(scale),
+        }
+    }
+
+    /// The features less those of `centre`, in double precision; a difference is rounded, a feature is not.
+    pub(crate) fn centred(self, centre: &[f64], features: &mut Vec<f64>) {
+        features.clear();
+        match self {
+            Self::F32(values) => features.extend(values.iter().zip(centre).map(|(&x, m)| f64::from(x) - m)),
+            Self::F16(values, scale) => {
+                let scale = f64::from(scale);
+                features.extend(values.iter().zip(centre).map(|(&x, m)| f64::from(single(x)) * scale - m));
+            }
+            Self::I8(values, scale) => {
+                let scale = f64::from(scale);
+                features.extend(values.iter().zip(centre).map(|(&x, m)| f64::from(x) * scale - m));
+            }
         }
     }
 

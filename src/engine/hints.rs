@@ -12,6 +12,7 @@ pub fn point(problem: &PointProblem, id: &dyn Display) -> String {
         PointProblem::DuplicateId => format!("{named}; ids must be unique"),
         PointProblem::ZeroVector => format!("{named}; leave the row out or use metric := 'l2sq'"),
         PointProblem::TooLong => format!("{named}; scale the embeddings down"),
+        PointProblem::TooShort => format!("{named}; scale the embeddings up or use metric := 'cosine'"),
         PointProblem::Empty | PointProblem::NullEmbedding | PointProblem::NotFinite => {
             format!("{named}; leave the row out")
         }
@@ -89,6 +90,10 @@ mod tests {
             (
                 PointProblem::TooLong,
                 "the embedding of id b is too long for single precision; scale the embeddings down",
+            ),
+            (
+                PointProblem::TooShort,
+                "the embeddings are too short for single precision, in which their squared distances become 0; the longest is that of id b; scale the embeddings up or use metric := 'cosine'",
             ),
             (
                 PointProblem::Dimensions { found: 3, expected: 4 },

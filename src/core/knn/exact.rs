@@ -39,31 +39,33 @@ const SPARE: usize = 48;
 /// they are dropped, before the next stages need memory.
 const PART: usize = 8 << 20;
 
-/// Peak bytes of the candidates.
-pub(super) fn memory(queries: usize, k: usize) -> u64 {
-    queries as u64 * (k + SPARE) as u64 * size_of::<Candidate>() as u64
+/// Peak bytes: of the candidates, and of what the scale has of each point.
+pub(super) fn memory(base: usize, queries: Option<usize>, k: usize) -> u64 {
+    let candidates = queries.unwrap_or(base) as u64 * (k + SPARE) as u64 * size_of::<Candidate>() as u64;
+    candidates + Scale::memory(base + queries.unwrap_or(0))
 }
 
 pub(super) fn search(search: &Search, graph: &mut KnnGraph, monitor: &Monitor) -> Result<()> {
-    search_among(search, scattered(search.base.len()), graph, 0.0..1.0, monitor)
+    let scale = Scale::new(search, monitor)?;
+    search_among(search, &scale, scattered(search.base.len()), graph, 0.0..1.0, monitor)
 }
 
 /// The neighbors among some rows of the base, which are in no special order.
 pub(super) fn search_among(
     search: &Search,
+    scale: &Scale,
     columns: Vec<u32>,
     graph: &mut KnnGraph,
     progress: Range<f64>,
     monitor: &Monitor,
 ) -> Result<()> {
     let dim = search.base.dim();
-    let scale = Scale::new(search);
     let pass = Pass {
         search,
         k: graph.k,
         block: (BLOCK_VALUES / dim / PANELS).clamp(1, 10) * PANELS,
         scale,
-        offsets: columns.iter().map(|&row| scale.offset(search.base.squared_length(row))).collect(),
+        offsets: columns.iter().map(|&row| scale.offset(scale.base()[row as usize])).collect(),
         columns,
     };
     let last = progress.start + 0.95 * (progress.end - progress.start);
@@ -94,7 +96,7 @@ struct Pass<'a> {
     k: usize,
     /// Rows in a block.
     block: usize,
-    scale: Scale,
+    scale: &'a Scale,
     columns: Vec<u32>,
     /// Of each of the columns, see [`Scale::offset`].
     offsets: Vec<i32>,
@@ -243,8 +245,8 @@ impl Tile {
             if search.same(query as usize) == point {
                 return;
             }
-            let squared_lengths = queries.squared_length(query) + base.squared_length(point);
-            let distance = pass.scale.distance(sum, squared_lengths);
+            let shares = pass.scale.queries()[query as usize] + pass.scale.base()[point as usize];
+            let distance = pass.scale.distance(sum, shares);
             if of_row {
                 of_rows.push((row, Candidate::new(distance, point)));
             }
@@ -252,7 +254,7 @@ impl Tile {
                 of_columns.push((column, Candidate::new(distance, query)));
             }
         };
-        multiplier.multiply(&pass.scale, (queries, rows), (base, columns), wanted, found);
+        multiplier.multiply(pass.scale, (queries, rows), (base, columns), wanted, found);
         block.lock().expect("no panic under the lock").take(of_rows, columns.len(), pass);
         if let Some(other) = other {
             other.lock().expect("no panic under the lock").take(of_columns, rows.len(), pass);
@@ -274,7 +276,6 @@ struct Block<'a> {
     /// The limits as sums of products, see [`Scale::limit`], and the rows' offsets.
     sums: Vec<i32>,
     offsets: Vec<i32>,
-    margins: Vec<f32>,
     lengths: Vec<usize>,
     candidates: &'a mut [Candidate],
     missed: Vec<u32>,
@@ -282,7 +283,7 @@ struct Block<'a> {
 
 impl<'a> Block<'a> {
     fn new(rows: &'a [u32], candidates: &'a mut [Candidate], pass: &Pass, guess: bool) -> Self {
-        let squared_lengths = || rows.iter().map(|&row| pass.search.queries().squared_length(row));
+        let offset = |&row: &u32| pass.scale.offset(pass.scale.queries()[row as usize]);
         Self {
             rows,
             k: pass.k,
@@ -291,8 +292,7 @@ impl<'a> Block<'a> {
             settle: FIRST,
             limits: vec![f32::INFINITY; rows.len()],
             sums: vec![ANY; rows.len()],
-            offsets: squared_lengths().map(|squared_length| pass.scale.offset(squared_length)).collect(),
-            margins: squared_lengths().map(|squared_length| pass.scale.margin(squared_length)).collect(),
+            offsets: rows.iter().map(offset).collect(),
             lengths: vec![0; rows.len()],
             candidates,
             missed: Vec::new(),
@@ -333,7 +333,7 @@ impl<'a> Block<'a> {
     /// more than twice the margin, and those beyond the guess. If too many are left, the exact
     /// distances decide.
     fn compact(&mut self, row: usize, pass: &Pass) {
-        let (k, margin) = (self.k, self.margins[row]);
+        let (k, margin) = (self.k, pass.scale.margin());
         let candidates = &mut self.candidates[row * (k + SPARE)..][..self.lengths[row]];
         let mut nth = |n: usize| candidates.select_nth_unstable(n - 1).1.distance();
         let mut limit = self.limits[row];
@@ -363,7 +363,7 @@ impl<'a> Block<'a> {
         self.lengths[row] = kept;
         if limit < self.limits[row] {
             self.limits[row] = limit;
-            self.sums[row] = pass.scale.limit(limit, pass.search.queries().squared_length(self.rows[row]));
+            self.sums[row] = pass.scale.limit(limit, pass.scale.queries()[self.rows[row] as usize]);
         }
     }
 
@@ -376,7 +376,7 @@ impl<'a> Block<'a> {
             self.lengths[row] = candidates.len().min(self.k);
             // A pair that was not taken is further than the limit, or than the limit less the margin.
             let limit = self.limits[row];
-            let sure = candidates.get(self.k - 1).is_some_and(|kth| kth.distance() + self.margins[row] <= limit);
+            let sure = candidates.get(self.k - 1).is_some_and(|kth| kth.distance() + pass.scale.margin() <= limit);
             if self.guess && limit < f32::INFINITY && !sure {
                 self.missed.push(self.rows[row]);
             }

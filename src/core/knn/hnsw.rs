@@ -1,10 +1,11 @@
-//! Approximate neighbors from usearch's HNSW index.
+//! Approximate neighbors from usearch's HNSW index, in which equal rows are one.
 
 use rayon::prelude::*;
 use usearch::ffi::Matches;
 use usearch::{Index, IndexOptions, MetricKind, ScalarKind};
 
 use super::candidate::{Candidate, sort_exact, write};
+use super::copies::Copies;
 use super::graph::KnnGraph;
 use super::options::HnswOptions;
 use super::points::Metric;
@@ -20,9 +21,9 @@ const ALONE: usize = 1000;
 /// Points that one unit of work searches for: some milliseconds.
 const UNIT: usize = 16;
 
-/// Bytes of the index: the vectors, and the links of the base level and of those above it.
+/// Bytes of the index: the vectors, and the links of the base level and of those above it; and of the copies.
 pub(super) fn memory(options: &HnswOptions, precision: Precision, base: usize, dim: usize) -> u64 {
-    base as u64 * ((dim * precision.value_bytes() + 12 * options.connectivity) as u64 + 64)
+    base as u64 * ((dim * precision.value_bytes() + 12 * options.connectivity) as u64 + 64) + Copies::memory(base)
 }
 
 /// The index, and what it takes to give it rows.
@@ -34,8 +35,8 @@ struct RowIndex {
 }
 
 impl RowIndex {
-    fn add(&self, key: usize, row: Row, features: &mut Vec<f32>) -> Result<()> {
-        let key = key as u64;
+    fn add(&self, key: u32, row: Row, features: &mut Vec<f32>) -> Result<()> {
+        let key = u64::from(key);
         match row {
             Row::F32(values) => self.index.add(key, values),
             Row::F16(..) => {
@@ -81,40 +82,46 @@ pub(super) fn search(search: &Search, options: &HnswOptions, graph: &mut KnnGrap
         multi: false,
     })
     .map_err(failed)?;
-    index.reserve_capacity_and_threads(base.len(), rayon::current_num_threads()).map_err(failed)?;
+    let copies = Copies::new(base, monitor)?;
+    let nodes = copies.firsts();
+    index.reserve_capacity_and_threads(nodes.len(), rayon::current_num_threads()).map_err(failed)?;
     let index = RowIndex { index, factor: 1.0 / search.longest().max(f64::MIN_POSITIVE) };
 
     // Points that are added at the same time do not see each other, which matters among the first.
-    let phase = monitor.phase(0.0..0.5, base.len());
-    let add = |features: &mut Vec<f32>, row: usize| {
+    let phase = monitor.phase(0.0..0.5, nodes.len());
+    let add = |features: &mut Vec<f32>, &row: &u32| {
         phase.step()?;
-        index.add(row, base.row(row), features)
+        index.add(row, base.row(row as usize), features)
     };
-    let first = base.len().min(ALONE);
+    let (first, others) = nodes.split_at(nodes.len().min(ALONE));
     let mut features = Vec::new();
-    (0..first).try_for_each(|row| add(&mut features, row))?;
-    (first..base.len()).into_par_iter().try_for_each_init(Vec::new, add)?;
+    first.iter().try_for_each(|row| add(&mut features, row))?;
+    others.par_iter().try_for_each_init(Vec::new, add)?;
 
     let k = graph.k;
     let phase = monitor.phase(0.5..1.0, graph.rows.div_ceil(UNIT));
     (graph.neighbors.par_chunks_mut(UNIT * k).zip(graph.distances.par_chunks_mut(UNIT * k)))
         .enumerate()
-        .try_for_each_init(Vec::new, |features, (unit, (neighbors, distances))| {
-            phase.step()?;
-            for place in 0..neighbors.len() / k {
-                let query = unit * UNIT + place;
-                let same = u64::from(search.same(query));
-                // One more, because the point itself is among its nearest.
-                let matches = index.search(search.queries().row(query), k + 1, features)?;
-                let mut found: Vec<Candidate> = (matches.keys.iter().zip(&matches.distances))
-                    .filter(|&(&key, _)| key != same)
-                    .map(|(&key, &distance)| Candidate::new(distance, key as u32))
-                    .collect();
-                sort_exact(&mut found, query as u32, search);
-                write(&found, &mut neighbors[place * k..][..k], &mut distances[place * k..][..k]);
-            }
-            Ok(())
-        })
+        .try_for_each_init(
+            || (Vec::new(), Vec::new(), Vec::new()),
+            |(features, found, nearest), (unit, (neighbors, distances))| {
+                phase.step()?;
+                for place in 0..neighbors.len() / k {
+                    let query = unit * UNIT + place;
+                    // The node of the query itself, which the index may miss.
+                    let own = search.queries.is_none().then(|| copies.first(query as u32));
+                    // One more, because the point itself is among its nearest.
+                    let matches = index.search(search.queries().row(query), k + 1, features)?;
+                    let others = matches.keys.iter().map(|&key| key as u32).filter(|&row| Some(row) != own);
+                    found.clear();
+                    found.extend(own.into_iter().chain(others).map(|row| Candidate::new(0.0, row)));
+                    sort_exact(found, query as u32, search);
+                    copies.nearest(found, search.same(query), k, nearest);
+                    write(nearest, &mut neighbors[place * k..][..k], &mut distances[place * k..][..k]);
+                }
+                Ok(())
+            },
+        )
 }
 
 fn failed(error: impl std::fmt::Display) -> Error {

@@ -7,6 +7,7 @@
 //! every machine. Equal distances order by row.
 
 mod candidate;
+mod copies;
 mod descent;
 mod estimate;
 mod exact;
@@ -18,6 +19,7 @@ mod options;
 mod points;
 mod products;
 mod search;
+mod tree;
 
 pub use estimate::{Estimate, choice, estimates};
 pub use graph::{ABSENT, KnnGraph};
@@ -27,14 +29,14 @@ pub use points::{Metric, Points};
 use search::Search;
 
 use crate::core::embeddings::Precision;
-use crate::core::error::{Error, Result};
+use crate::core::error::{Error, PointProblem, Result};
 use crate::core::monitor::Monitor;
 
 /// The k-NN graph of `points`, each among the others.
 ///
 /// # Errors
-/// If `k` is 0, if the method does not take the points, see [`KnnOptions::takes`], or if the run is
-/// stopped.
+/// If `k` is 0, if the method does not take the points, see [`KnnOptions::takes`], if squared distances of
+/// points as short as these do not fit single precision, or if the run is stopped.
 pub fn knn_graph(points: &Points, options: &KnnOptions, monitor: &Monitor) -> Result<KnnGraph> {
     check(points, options)?;
     find(&Search { base: points, queries: None, same: &[], instructions: Instructions::fastest() }, options, monitor)
@@ -101,10 +103,23 @@ impl KnnOptions {
             + match self.resolved(base, queries.is_some(), dim) {
                 #[cfg(feature = "usearch")]
                 Method::Hnsw => hnsw::memory(&self.hnsw, precision, base, dim),
+                _ if dim <= tree::LARGEST_DIM => tree::memory(base, dim),
                 Method::NnDescent => descent::memory(base, k, dim),
-                _ => exact::memory(rows, k),
+                _ => exact::memory(base, queries, k),
             }
     }
+}
+
+/// The length of the longest row, at least, unless all are zero: such rows that differ in the last bit of their
+/// greatest feature have a squared distance of 2^-126, which is as small as a normal number of single precision gets.
+const SHORTEST: f64 = 1.0 / (1u64 << 39) as f64;
+
+fn check_lengths(search: &Search) -> Result<()> {
+    let longest = search.longest();
+    if search.base.metric() == Metric::L2sq && longest > 0.0 && longest < SHORTEST {
+        return Err(Error::point(search.queries().longest_row(), PointProblem::TooShort));
+    }
+    Ok(())
 }
 
 /// Run the search by the method that is asked for.
@@ -112,9 +127,11 @@ fn find(search: &Search, options: &KnnOptions, monitor: &Monitor) -> Result<KnnG
     let others = search.base.len() - usize::from(search.queries.is_none() && !search.base.is_empty());
     let mut graph = KnnGraph::empty(search.queries().len(), options.k.min(others));
     if graph.k > 0 && graph.rows > 0 {
+        check_lengths(search)?;
         match options.resolved(search.base.len(), search.queries.is_some(), search.base.dim()) {
             #[cfg(feature = "usearch")]
             Method::Hnsw => hnsw::search(search, &options.hnsw, &mut graph, monitor)?,
+            _ if search.base.dim() <= tree::LARGEST_DIM => tree::search(search, &mut graph, monitor)?,
             Method::NnDescent => descent::search(search, &mut graph, monitor)?,
             _ => exact::search(search, &mut graph, monitor)?,
         }

@@ -23,9 +23,9 @@ pub enum Method {
     /// see [`estimates`](super::estimates); else, and for queries, exact.
     #[default]
     Auto,
-    /// All pairs, in blocks of matrix products.
+    /// All pairs, in blocks of matrix products; in at most 4 dimensions by a k-d tree, with the same result.
     Exact,
-    /// NN-descent: approximate, and the same in every run.
+    /// NN-descent: approximate, and the same in every run. In at most 4 dimensions it is [`Method::Exact`].
     NnDescent,
     /// usearch's HNSW index: approximate, and not the same from run to run on several threads. The
     /// index stores the features once more, in their precision; in 8 bits, under cosine alone.

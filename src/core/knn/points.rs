@@ -1,5 +1,7 @@
 //! Embeddings under a metric.
 
+use std::cmp::Ordering;
+
 use rayon::prelude::*;
 
 use crate::core::embeddings::{Embeddings, Precision};
@@ -119,13 +121,21 @@ impl Points {
         }
     }
 
-    pub(super) fn squared_length(&self, row: u32) -> f64 {
-        self.squared_lengths[row as usize]
+    /// An order in which rows of equal features, and no others, are equal.
+    pub(super) fn compare(&self, row: usize, other: usize) -> Ordering {
+        let lengths = self.squared_lengths[row].total_cmp(&self.squared_lengths[other]);
+        lengths.then_with(|| self.row(row).partial_cmp(&self.row(other)).expect("features are finite"))
     }
 
     /// The greatest length of a point, 0 if there is none.
     pub(super) fn longest(&self) -> f64 {
         self.squared_lengths.iter().copied().fold(0.0, f64::max).sqrt()
+    }
+
+    /// The first of the longest points, 0 if there is none.
+    pub(super) fn longest_row(&self) -> usize {
+        let longest = self.longest();
+        self.squared_lengths.iter().position(|length| length.sqrt() == longest).unwrap_or(0)
     }
 
     /// The features of one point, as the metric sees them.

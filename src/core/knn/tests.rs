@@ -1,8 +1,9 @@
-use super::products::{Codes, Panel, Scale};
+use super::products::{Codes, Multiplier, Panel, Scale, Wanted};
 use super::*;
 use crate::core::embeddings::Precision;
 use crate::core::embeddings::{EmbeddingRows, Embeddings};
 use crate::core::error::PointProblem;
+use crate::core::random::unit;
 use crate::core::row::Row;
 
 /// Values on a coarse grid, so that many distances are equal.
@@ -48,6 +49,11 @@ fn rows(graph: &KnnGraph) -> Vec<Vec<(u32, f32)>> {
         .collect()
 }
 
+/// Neighbors that both graphs have.
+fn shared(one: &[Vec<(u32, f32)>], other: &[Vec<(u32, f32)>]) -> usize {
+    one.iter().zip(other).map(|(one, other)| one.iter().filter(|n| other.contains(n)).count()).sum()
+}
+
 fn options(k: usize, method: Method) -> KnnOptions {
     KnnOptions { k, method, ..Default::default() }
 }
@@ -76,6 +82,33 @@ fn the_exact_graph_is_the_brute_force_graph_ties_included() {
     }
 }
 
+#[test]
+fn the_graph_of_few_dimensions_is_the_brute_force_graph_ties_and_copies_included() {
+    for (n, dim) in [(1, 3), (2, 1), (17, 2), (900, 1), (1000, 2), (1000, 3), (1000, 4)] {
+        let values =
+            [grid_values(n, dim), normal(n, dim, 0.0), normal(n, dim, 1e3), [0.6, 0.8, 0.3, 0.1][..dim].repeat(n)];
+        for metric in [Metric::Cosine, Metric::Ip, Metric::L2sq] {
+            for (values, precision) in values.iter().flat_map(|values| Precision::ALL.map(|p| (values, p))) {
+                let points = Points::new(rounded(values, dim, precision), metric, &Monitor::new()).unwrap();
+                let expected = brute_force(&points, 17);
+                let search = Search { base: &points, queries: None, same: &[], instructions: Instructions::fastest() };
+                let mut graph = KnnGraph::empty(n, 17.min(n - 1));
+                if graph.k() > 0 {
+                    tree::search(&search, &mut graph, &Monitor::new()).unwrap();
+                }
+                assert_eq!(rows(&graph), expected, "{n} x {dim} {metric:?} {precision:?}");
+                // Every method but the index goes by the tree, and so do queries.
+                for method in [Method::Auto, Method::Exact, Method::NnDescent] {
+                    assert!(graph == knn_graph(&points, &options(17, method), &Monitor::new()).unwrap());
+                }
+                let same: Vec<u32> = (0..n as u32).collect();
+                let queries = knn_queries(&points, &points, &same, &options(17, Method::Exact), &Monitor::new());
+                assert_eq!(rows(&queries.unwrap()), expected);
+            }
+        }
+    }
+}
+
 /// Rows whose lengths differ by some orders of magnitude.
 fn long_and_short(n: usize, dim: usize) -> Vec<f32> {
     let value = |(at, x): (usize, f32)| (x + 0.1) * 10f32.powi((at / dim) as i32 % 7 - 3);
@@ -91,6 +124,80 @@ fn rows_of_any_length_have_their_exact_graph() {
             let graph = knn_graph(&points, &options(9, Method::Exact), &Monitor::new()).unwrap();
             assert_eq!(rows(&graph), brute_force(&points, 9), "{metric:?} {precision:?}");
         }
+    }
+}
+
+/// Normally distributed values, each row with the same `offset` in every dimension.
+fn normal(n: usize, dim: usize, offset: f64) -> Vec<f32> {
+    let normal = |at: u64| {
+        let (radius, angle) = ((-2.0 * (1.0 - unit(2 * at)).ln()).sqrt(), std::f64::consts::TAU * unit(2 * at + 1));
+        (radius * angle.cos() + offset) as f32
+    };
+    (0..(n * dim) as u64).map(normal).collect()
+}
+
+#[test]
+fn what_all_rows_have_in_common_changes_no_exact_graph() {
+    for offset in [1.0, 30.0, 1e4] {
+        let values = normal(500, 40, offset);
+        for metric in [Metric::Cosine, Metric::Ip, Metric::L2sq] {
+            for precision in Precision::ALL {
+                let points = Points::new(rounded(&values, 40, precision), metric, &Monitor::new()).unwrap();
+                let graph = knn_graph(&points, &options(9, Method::Exact), &Monitor::new()).unwrap();
+                assert_eq!(rows(&graph), brute_force(&points, 9), "{offset} {metric:?} {precision:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn points_as_far_apart_as_can_be_are_neighbors() {
+    for metric in [Metric::Cosine, Metric::Ip, Metric::L2sq] {
+        let mut values = vec![0.0; 2 * 40];
+        (values[0], values[40]) = (1.0, -1.0);
+        let points = Points::new(Embeddings::new(values, 40).unwrap(), metric, &Monitor::new()).unwrap();
+        let graph = knn_graph(&points, &options(1, Method::Exact), &Monitor::new()).unwrap();
+        assert_eq!(rows(&graph), brute_force(&points, 1), "{metric:?}");
+    }
+}
+
+/// Pairs of rows whose sum of products does not rule out that one is among the 10 nearest of the other.
+fn possible_pairs(points: &Points) -> usize {
+    let search = Search { base: points, queries: None, same: &[], instructions: Instructions::fastest() };
+    let scale = Scale::new(&search, &Monitor::new()).unwrap();
+    let kth: Vec<f32> = brute_force(points, 10).iter().map(|row| row[9].1).collect();
+    let all: Vec<u32> = (0..points.len() as u32).collect();
+    let limits = || std::iter::zip(&kth, scale.base()).map(|(kth, &share)| scale.limit(kth + scale.margin(), share));
+    let offsets = || scale.base().iter().map(|&share| scale.offset(share));
+    let (mut wanted, mut found) = (Wanted::default(), 0);
+    wanted.by_rows(limits(), offsets());
+    wanted.by_columns(limits(), offsets());
+    let mut multiplier = Multiplier::new(search.instructions);
+    multiplier.multiply(&scale, (points, &all), (points, &all), &mut wanted, |_, _, _, _, _| found += 1);
+    found
+}
+
+#[test]
+fn what_all_rows_have_in_common_makes_no_more_pairs_possible() {
+    for metric in [Metric::Cosine, Metric::L2sq] {
+        for offset in [0.0, 30.0] {
+            let points = Embeddings::new(normal(500, 64, offset), 64).unwrap();
+            let pairs = possible_pairs(&Points::new(points, metric, &Monitor::new()).unwrap());
+            // Each row with itself, and with its 10 nearest, in both directions.
+            assert!(pairs < 500 + 2 * 5000 + 200, "{metric:?} {offset}: {pairs}");
+        }
+    }
+}
+
+#[test]
+fn descent_finds_the_neighbors_of_rows_that_have_much_in_common() {
+    let values = normal(4000, 128, 999f64.sqrt());
+    for metric in [Metric::Cosine, Metric::Ip, Metric::L2sq] {
+        let points = Points::new(Embeddings::new(values.clone(), 128).unwrap(), metric, &Monitor::new()).unwrap();
+        let graph = |method| rows(&knn_graph(&points, &options(10, method), &Monitor::new()).unwrap());
+        let (exact, descent) = (graph(Method::Exact), graph(Method::NnDescent));
+        let found = shared(&descent, &exact);
+        assert!(found > 39_000, "{metric:?}: {found} of 40000");
     }
 }
 
@@ -131,11 +238,44 @@ fn distances_are_those_of_the_rounded_features() {
 #[test]
 fn equal_vectors_are_neighbors_in_order_of_their_rows() {
     for precision in Precision::ALL {
-        let points = rounded(&[0.3, 0.4].repeat(1500), 2, precision);
-        let graph = graph_of(points, Metric::Cosine, &options(3, Method::Exact)).unwrap();
-        assert_eq!(graph.row(0), (&[1, 2, 3][..], &[0.0; 3][..]));
-        assert_eq!(graph.row(1499).0, [0, 1, 2]);
+        for dim in [2, 6] {
+            let points = rounded(&[0.3, 0.4].repeat(1500 * dim / 2), dim, precision);
+            let graph = graph_of(points, Metric::Cosine, &options(3, Method::Exact)).unwrap();
+            assert_eq!(graph.row(0), (&[1, 2, 3][..], &[0.0; 3][..]));
+            assert_eq!(graph.row(1499).0, [0, 1, 2]);
+        }
     }
+}
+
+#[test]
+fn the_neighbors_among_copies_are_those_of_all_pairs() {
+    // 300 copies of each of 5 rows; 30, 3 and 2 of more, so that the nearest are copies of several.
+    for (rows_of, copies, k) in [(5, 300, 80), (50, 30, 80), (400, 3, 20), (500, 2, 1)] {
+        let distinct = normal(rows_of, 16, 0.0);
+        let values = distinct.repeat(copies);
+        for metric in [Metric::Cosine, Metric::L2sq] {
+            let points = Points::new(Embeddings::new(values.clone(), 16).unwrap(), metric, &Monitor::new()).unwrap();
+            let exact = brute_force(&points, k);
+            for method in built(&[Method::Exact, Method::NnDescent, Method::Hnsw]) {
+                let graph = rows(&knn_graph(&points, &options(k, method), &Monitor::new()).unwrap());
+                let copies_of = |rows: &[Vec<(u32, f32)>]| -> Vec<Vec<(u32, f32)>> {
+                    rows.iter().map(|row| row.iter().copied().filter(|n| n.1 == 0.0).collect()).collect()
+                };
+                assert!(copies_of(&graph) == copies_of(&exact), "{metric:?} {method:?}: {copies} copies");
+                let found = shared(&graph, &exact);
+                assert!(found * 100 > 95 * points.len() * k, "{metric:?} {method:?}: {copies} copies, {found}");
+            }
+        }
+    }
+}
+
+#[test]
+fn descent_finds_the_copy_of_a_row_among_many_that_8_bits_do_not_tell_apart() {
+    let (mut distinct, noise) = (normal(4, 16, 0.0).repeat(200), normal(800, 16, 0.0));
+    distinct.iter_mut().zip(noise).for_each(|(x, noise)| *x += 1e-4 * noise);
+    let points = Embeddings::new(distinct.repeat(2), 16).unwrap();
+    let graph = rows(&graph_of(points, Metric::L2sq, &options(5, Method::NnDescent)).unwrap());
+    assert!(graph.iter().enumerate().all(|(row, neighbors)| neighbors[0] == ((row as u32 + 800) % 1600, 0.0)));
 }
 
 #[test]
@@ -267,7 +407,7 @@ fn descent_finds_most_neighbors_by_every_metric_whatever_the_threads_and_instruc
 #[test]
 fn descent_is_exact_where_all_points_meet() {
     for (n, k) in [(2, 5), (5, 2), (300, 17)] {
-        let points = Points::new(grid(n, 3), Metric::L2sq, &Monitor::new()).unwrap();
+        let points = Points::new(grid(n, 5), Metric::L2sq, &Monitor::new()).unwrap();
         let graph = knn_graph(&points, &options(k, Method::NnDescent), &Monitor::new()).unwrap();
         // Of equal distances it may keep any.
         let distances = |rows: Vec<Vec<(u32, f32)>>| -> Vec<f32> { rows.into_iter().flatten().map(|n| n.1).collect() };
@@ -283,7 +423,8 @@ fn scores_order_as_distances_do() {
             let points = Points::new(rounded(&grid_values(n, dim), dim, precision), metric, &Monitor::new()).unwrap();
             for instructions in Instructions::available() {
                 let search = Search { base: &points, queries: None, same: &[], instructions };
-                let codes = Codes::new(&search, &Scale::new(&search), &Monitor::new()).unwrap();
+                let codes =
+                    Codes::new(&search, &Scale::new(&search, &Monitor::new()).unwrap(), &Monitor::new()).unwrap();
                 let (rows, columns): (Vec<u32>, Vec<u32>) = ((40..45).collect(), (0..n as u32 - 1).collect());
                 let (mut panel, mut hits) = (Panel::default(), vec![]);
                 panel.hold(&codes, &rows, &[i32::MIN; 5]);
@@ -351,6 +492,15 @@ fn auto_is_exact_for_queries_and_where_descent_is_not_five_times_as_fast_and_goo
 }
 
 #[test]
+fn in_few_dimensions_all_methods_take_and_find_the_same() {
+    for (n, dim, k) in [(1000, 1, 5), (10_000_000, 4, 80)] {
+        let [exact, descent] = estimates(n, dim, k);
+        assert_eq!((exact.seconds, exact.recall, exact.mass), (descent.seconds, descent.recall, descent.mass));
+        assert_eq!(options(k, Method::Auto).resolved(n, false, dim), Method::Exact);
+    }
+}
+
+#[test]
 fn vectors_too_long_for_single_precision_are_refused() {
     let points = Embeddings::new(vec![1.0, 0.0, 3e19, 0.0], 2).unwrap();
     let error = Points::new(points.clone(), Metric::L2sq, &Monitor::new()).unwrap_err();
@@ -359,11 +509,32 @@ fn vectors_too_long_for_single_precision_are_refused() {
 }
 
 #[test]
+fn vectors_too_short_for_their_squared_distances_are_refused() {
+    for dim in [2, 8] {
+        let points = |factor: f32| -> Embeddings {
+            Embeddings::new(grid_values(50, dim).iter().map(|x| x * factor).collect(), dim).unwrap()
+        };
+        let normal = graph_of(points(1.0), Metric::L2sq, &options(5, Method::Exact)).unwrap();
+        // A power of two scales every distance without rounding.
+        let short = graph_of(points(2f32.powi(-38)), Metric::L2sq, &options(5, Method::Exact)).unwrap();
+        assert_eq!(short.neighbors, normal.neighbors);
+        let error = graph_of(points(1e-30), Metric::L2sq, &options(5, Method::Exact)).unwrap_err();
+        assert!(matches!(error, Error::Point { problem: PointProblem::TooShort, .. }), "{error}");
+        assert!(graph_of(points(1e-30), Metric::Ip, &options(5, Method::Exact)).is_ok());
+        // Zeros are as they are, and short queries are far from a base that is not.
+        assert!(graph_of(points(0.0), Metric::L2sq, &options(5, Method::Exact)).is_ok());
+        let [base, queries] =
+            [1.0, 1e-30].map(|factor| Points::new(points(factor), Metric::L2sq, &Monitor::new()).unwrap());
+        assert!(knn_queries(&base, &queries, &[], &options(5, Method::Exact), &Monitor::new()).is_ok());
+    }
+}
+
+#[test]
 fn a_stopped_run_ends_with_interrupted() {
     let monitor = Monitor::new();
     monitor.stop();
-    for method in built(&[Method::Exact, Method::NnDescent, Method::Hnsw]) {
-        let points = Points::new(grid(2000, 4), Metric::Cosine, &Monitor::new()).unwrap();
+    for (method, dim) in built(&[Method::Exact, Method::NnDescent, Method::Hnsw]).flat_map(|m| [(m, 4), (m, 8)]) {
+        let points = Points::new(grid(2000, dim), Metric::Cosine, &Monitor::new()).unwrap();
         let error = knn_graph(&points, &options(5, method), &monitor).unwrap_err();
         assert_eq!(error, Error::Interrupted);
     }

@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use super::super::exact;
 use super::super::graph::KnnGraph;
+use super::super::products::Scale;
 use super::super::search::Search;
 use crate::core::error::Result;
 use crate::core::monitor::Monitor;
@@ -27,7 +28,7 @@ pub struct Cells {
 }
 
 impl Cells {
-    pub fn new(search: &Search, progress: Range<f64>, monitor: &Monitor) -> Result<Self> {
+    pub fn new(search: &Search, scale: &Scale, progress: Range<f64>, monitor: &Monitor) -> Result<Self> {
         let n = search.base.len();
         let pivots: Vec<u32> = exact::scattered(n).into_iter().take(n.div_ceil(CELL)).collect();
         let count = pivots.len();
@@ -38,7 +39,7 @@ impl Cells {
         // A pivot is its own nearest: as queries, the points are none of the base's.
         let among = Search { queries: Some(search.base), ..*search };
         let mut nearest = KnnGraph::empty(n, CELLS.min(count));
-        exact::search_among(&among, pivots, &mut nearest, progress, monitor)?;
+        exact::search_among(&among, scale, pivots, &mut nearest, progress, monitor)?;
         let cells: Vec<u32> = nearest.neighbors.iter().map(|&pivot| cell_of[pivot as usize]).collect();
         let first = cells.iter().step_by(nearest.k).copied().collect();
         let starts = starts_of(count, &cells);

@@ -11,6 +11,7 @@
 //! - Of reverse neighbors a [sample](reverse) of about one number is taken; of the others all.
 //! - A join is made of products in 8 bits, see [`Codes`]. The exact distances only order what is left at
 //!   the end.
+//! - [Equal rows](super::copies) stand for each other at the end, whichever of them a list has.
 //! - The updates of a batch of joins are [sorted](updates) by the point that they are for before its list
 //!   takes them, so that memory is written in order, and the graph does not depend on the threads.
 
@@ -25,6 +26,7 @@ mod updates;
 use rayon::prelude::*;
 
 use super::candidate::{Candidate, sort_exact, write};
+use super::copies::Copies;
 use super::exact;
 use super::graph::KnnGraph;
 use super::products::{Codes, Scale};
@@ -70,7 +72,7 @@ const ROWS: usize = 64;
 
 /// Peak bytes: of the search for the cells, or of an iteration.
 pub(super) fn memory(n: usize, k: usize, dim: usize) -> u64 {
-    let cells = exact::memory(n, CELLS) + (n * CELLS * 16) as u64;
+    let cells = exact::memory(n, None, CELLS) + (n * CELLS * 16) as u64;
     let lists = n * ((k + SPARE) * 8 + (SAMPLE + CELLS) * 4 + 40);
     let updates = n.min(BATCH) * UPDATES * size_of::<Update>();
     (n * Codes::row_bytes(dim)) as u64 + cells.max((lists + updates) as u64)
@@ -78,8 +80,10 @@ pub(super) fn memory(n: usize, k: usize, dim: usize) -> u64 {
 
 pub(super) fn search(search: &Search, graph: &mut KnnGraph, monitor: &Monitor) -> Result<()> {
     let (n, k) = (search.base.len(), graph.k);
-    let codes = Codes::new(search, &Scale::new(search), monitor)?;
-    let cells = Cells::new(search, 0.0..0.1, monitor)?;
+    let scale = Scale::new(search, monitor)?;
+    let codes = Codes::new(search, &scale, monitor)?;
+    let cells = Cells::new(search, &scale, 0.0..0.1, monitor)?;
+    drop(scale);
     let mut lists = NeighborLists::new(n, k);
     let all_pairs = |join: &mut Join, lists: &NeighborLists, points: &[u32], updates: &mut Updates| {
         join.all_pairs(&codes, lists, points, updates, monitor)
@@ -117,20 +121,27 @@ pub(super) fn search(search: &Search, graph: &mut KnnGraph, monitor: &Monitor) -
     }
 
     drop(codes);
+    let copies = Copies::new(search.base, monitor)?;
     let phase = monitor.phase(0.9..1.0, n.div_ceil(ROWS));
     let rows = graph.neighbors.par_chunks_mut(ROWS * k).zip(graph.distances.par_chunks_mut(ROWS * k));
-    rows.enumerate().try_for_each_init(Vec::new, |candidates, (unit, (neighbors, distances))| {
-        phase.step()?;
-        for place in 0..neighbors.len() / k {
-            let row = (unit * ROWS + place) as u32;
-            candidates.clear();
-            candidates.extend(lists.of(row).iter().map(|neighbor| Candidate::new(0.0, neighbor.point())));
-            sort_exact(candidates, row, search);
-            candidates.truncate(k);
-            write(candidates, &mut neighbors[place * k..][..k], &mut distances[place * k..][..k]);
-        }
-        Ok(())
-    })
+    rows.enumerate().try_for_each_init(
+        || (Vec::new(), Vec::new()),
+        |(candidates, nearest), (unit, (neighbors, distances))| {
+            phase.step()?;
+            for place in 0..neighbors.len() / k {
+                let row = (unit * ROWS + place) as u32;
+                let near = lists.of(row).iter().map(|neighbor| neighbor.point());
+                candidates.clear();
+                candidates.extend(near.chain([row]).map(|point| Candidate::new(0.0, copies.first(point))));
+                candidates.sort_unstable();
+                candidates.dedup();
+                sort_exact(candidates, row, search);
+                copies.nearest(candidates, row, k, nearest);
+                write(nearest, &mut neighbors[place * k..][..k], &mut distances[place * k..][..k]);
+            }
+            Ok(())
+        },
+    )
 }
 
 /// What the joins of these points find; each step of the phase is one of them.

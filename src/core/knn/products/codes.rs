@@ -7,7 +7,7 @@ use super::super::points::Metric;
 use super::super::search::Search;
 use super::scale::Scale;
 use crate::core::error::Result;
-use crate::core::kernels::coarsen;
+use crate::core::kernels::{coarsen, dot_i8};
 use crate::core::monitor::Monitor;
 
 /// Points are filled up with zeros to whole lines of so many dimensions.
@@ -16,13 +16,13 @@ const LINE: usize = 64;
 /// The dimensions of a point, 64 by 64.
 pub(super) type Lines = [[i8; LINE]];
 
-/// All points in 8 bits, as [`coarsen`] rounds them. A pair's score is the greater the nearer the
-/// two are, for one point and all others; it orders them as their distances do, but for the rounding.
+/// All points in 8 bits, less their centre, as [`coarsen`] rounds them. A pair's score is the greater the nearer
+/// the two are, for one point and all others; it orders them as their distances do, but for the rounding.
 pub(in crate::core::knn) struct Codes {
     /// Lines of a point.
     pub(super) width: usize,
     pub(super) lines: Vec<[i8; LINE]>,
-    /// What the score of a pair loses for the other point, see [`Codes::score`]; 0 but for `l2sq`.
+    /// What the score of a pair loses for the other point, see [`Codes::score`].
     pub(super) offsets: Vec<i32>,
     pub(super) instructions: Instructions,
 }
@@ -76,15 +76,18 @@ impl Codes {
         let mut offsets = vec![0; points.len()];
         let unit = (scale.scale * f64::from(scale.step)).powi(2);
         (lines.par_chunks_exact_mut(width).zip(&mut offsets).enumerate()).try_for_each_init(
-            Vec::new,
-            |whole, (row, (lines, offset))| {
+            || (Vec::new(), Vec::new()),
+            |(features, whole), (row, (lines, offset))| {
                 monitor.check()?;
                 whole.clear();
-                points.row(row).quantize(1.0 / scale.scale, whole);
-                coarsen(whole, scale.step, lines.as_flattened_mut());
-                if points.metric() == Metric::L2sq {
-                    *offset = (points.squared_length(row as u32) / 2.0 / unit) as i32;
-                }
+                scale.quantize(points.row(row), features, whole);
+                let code = lines.as_flattened_mut();
+                coarsen(whole, scale.step, code);
+                *offset = match points.metric() {
+                    // Half the squared length of the code itself: so the nearest codes have the greatest scores.
+                    Metric::Cosine | Metric::L2sq => dot_i8(code, code) as i32 / 2,
+                    Metric::Ip => (scale.base()[row] / unit) as i32,
+                };
                 Ok(())
             },
         )?;

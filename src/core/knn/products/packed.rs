@@ -28,6 +28,8 @@ pub(super) struct Packed<const W: usize> {
     pub dim: usize,
     /// The rows in 16 bits, each of a multiple of [`WIDTH`] dimensions.
     whole: Vec<i16>,
+    /// Of one row, on their way to whole numbers.
+    features: Vec<f64>,
     /// In panels of W rows: the first dimensions of all of them, then the next, and so on. What a panel lacks is 0.
     pub pairs: Vec<[Pair; W]>,
     pub quads: Vec<[Quad; W]>,
@@ -51,7 +53,7 @@ impl<const W: usize> Packed<W> {
             if let Some(&later) = rows.get(at + AHEAD) {
                 points.row(later as usize).prefetch();
             }
-            points.row(row as usize).quantize(1.0 / scale.scale, &mut self.whole);
+            scale.quantize(points.row(row as usize), &mut self.features, &mut self.whole);
             self.whole.resize((at + 1) * self.width(), 0);
         }
     }
