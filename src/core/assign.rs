@@ -292,7 +292,7 @@ fn lowest_height(mut seen: Vec<(f64, bool)>) -> f64 {
 }
 
 /// The nearest of the wanted.
-fn nearest<'a>(around: &'a [BaseNeighbor], wanted: impl Fn(&BaseNeighbor) -> bool) -> Option<&'a BaseNeighbor> {
+fn nearest(around: &[BaseNeighbor], wanted: impl Fn(&BaseNeighbor) -> bool) -> Option<&BaseNeighbor> {
     around.iter().filter(|neighbor| wanted(neighbor)).min_by(|a, b| {
         let by_distance = a.distance.total_cmp(&b.distance);
         by_distance.then(b.density.total_cmp(&a.density)).then(a.row.cmp(&b.row))

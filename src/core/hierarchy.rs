@@ -65,9 +65,9 @@ impl Hierarchy {
         let cluster = numbered(after(points, &merges));
         // The smallest point of each, in whose order they are numbered.
         let mut firsts: Vec<u32> = Vec::new();
-        for i in 0..points {
-            if cluster[i] as usize == firsts.len() {
-                firsts.push(i as u32);
+        for (i, &own) in (0u32..).zip(&cluster) {
+            if own as usize == firsts.len() {
+                firsts.push(i);
             }
         }
         let mut edges: Vec<HashMap<u32, Between>> = vec![HashMap::new(); firsts.len()];

@@ -13,7 +13,7 @@
 //! let batch = RecordBatch::try_from_iter([("embedding", Arc::new(embeddings) as _)])?;
 //! let points = record_batch::embeddings(&batch, "embedding", Default::default())?;
 //! let clusters = cluster(points, &ClusterOptions::default(), &Monitor::new())?.to_record_batch();
-//! assert_eq!((clusters.num_rows(), clusters.num_columns()), (4, 6));
+//! assert_eq!((clusters.num_rows(), clusters.num_columns()), (4, 7));
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 

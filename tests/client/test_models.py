@@ -116,8 +116,17 @@ def test_stages_one_by_one_nested_and_in_one_call_are_the_same(con, save):
     assert con.sql(ORDERED.format(f"dpc_cluster(ndde({nested}), tpdi({nested}), tau := 0.5)")).fetchall() == by_stages
     stored = f"transition_matrix('g', source := 'faces', model := '{path}')"
     assert con.sql(ORDERED.format(f"dpc_cluster(ndde({stored}), tpdi({stored}), tau := 0.5)")).fetchall() == by_stages
-    one = f"cluster_embeddings('faces', k := {K}, model := '{path}', tau := 0.5)"
+    one = f"cluster_embeddings('faces', k := {K}, model := '{path}', kernel := 'linear', tau := 0.5)"
     assert con.sql(ORDERED.format(one)).fetchall() == by_stages
+    # With nothing set the probabilities go through the calibration, as distances of which they are Gaussian.
+    con.execute("""
+        CREATE TABLE own AS SELECT src, probability FROM p WHERE src = dst;
+        CREATE TABLE e AS
+        SELECT src, dst, sqrt(-ln(least(greatest(p.probability / own.probability, 1e-9), 1))) AS distance
+        FROM p JOIN own USING (src) WHERE src <> dst""")
+    rows = "SELECT id, cluster_id, parent_id, round(strength, 6) FROM {} ORDER BY id"
+    untuned = con.sql(rows.format(f"cluster_embeddings('faces', k := {K}, model := '{path}')")).fetchall()
+    assert con.sql(rows.format("linkage_cluster(transition_matrix('e', sigma := 'auto'))")).fetchall() == untuned
     assert len({cluster for _, cluster, *_ in by_stages}) > 1
 
 

@@ -85,6 +85,7 @@ fn a_stopped_run_stops_its_parts() {
     monitor.stop();
     assert_eq!(part.check(), Err(Error::Interrupted));
     let points = Embeddings::new(vec![1.0, 0.0], 2).unwrap();
-    let found = partitions::densities_and_distances(&points, &[vec![0]], &options(1, Kernel::Linear), &monitor);
+    let (options, none) = (options(1, None, None), Constraints::default());
+    let found = partitions::stages(&points, &[vec![0]], &options, &none, &monitor);
     assert_eq!(found.unwrap_err(), Error::Interrupted);
 }
