@@ -23,15 +23,11 @@ RUNS = {
     "MusicBrainz 20K, test half": (SHARED / "musicbrainz20k_minilm.parquet", TEST, SONGS, None),
     "Songs of this repository": (ROOT / "data" / "songs.parquet", "true", SONGS, ""),
 }
-# New rows: file, arguments.
+# New rows.
 NEW_ROWS = {
-    f"{name}, {clusters}": (SHARED / file, arguments)
-    for name, file, tuned in [
-        ("LFW", "lfw_mobilefacenet.parquet", FACES),
-        ("LFW at 24 x 24 pixels", "lfw_lowres24_mobilefacenet.parquet", FACES),
-        ("MusicBrainz 20K", "musicbrainz20k_minilm.parquet", SONGS),
-    ]
-    for clusters, arguments in [("nothing set", "k := 30"), ("density peaks", tuned)]
+    "LFW": SHARED / "lfw_mobilefacenet.parquet",
+    "LFW at 24 x 24 pixels": SHARED / "lfw_lowres24_mobilefacenet.parquet",
+    "MusicBrainz 20K": SHARED / "musicbrainz20k_minilm.parquet",
 }
 DRAWS = 3
 GRID_K, GRID_SIGMA = (5, 20, 80), (0.03, 0.06, 0.08, 0.1, 0.12)
@@ -100,17 +96,17 @@ def section(name: str) -> str:
 def new_rows(_: str) -> str:
     """Where each row of a tenth lands, beside clustering all rows again; the mean of some draws."""
     rows = []
-    for name, (path, arguments) in NEW_ROWS.items():
+    for name, path in NEW_ROWS.items():
         con = connect()
         con.execute(f"CREATE TABLE faces AS SELECT id, label, embedding FROM '{path}'")
-        con.execute(f"CREATE TABLE again AS FROM cluster_embeddings('faces', {arguments})")
+        con.execute(f"CREATE TABLE again AS FROM cluster_embeddings('faces')")
         for draw in range(DRAWS):
             held_out = f"md5_number_lower(concat(id, ' ', {draw})) % 10 = 0"
             con.execute(f"""
                 CREATE OR REPLACE VIEW new_rows AS FROM faces WHERE {held_out};
                 CREATE OR REPLACE VIEW base AS FROM faces WHERE NOT ({held_out});
-                CREATE OR REPLACE TABLE clusters AS FROM cluster_embeddings('base', {arguments});
-                CREATE OR REPLACE TABLE joined AS FROM assign_clusters('new_rows', 'base', 'clusters', {arguments})""")
+                CREATE OR REPLACE TABLE clusters AS FROM cluster_embeddings('base');
+                CREATE OR REPLACE TABLE joined AS FROM assign_clusters('new_rows', 'base', 'clusters')""")
             rows.append((name, *con.execute("""
                 WITH shared AS (
                     SELECT a.cluster_id, c.cluster_id AS old, count(*) AS n
@@ -131,7 +127,7 @@ def new_rows(_: str) -> str:
     ]
     means = [(name, round(new), *shares) for name, new, *shares in means]
     header = ["", "new rows", "joined none", "as in the full run", "BCubed F", "of the full run"]
-    return f"""A tenth of the rows, held out at random and given to [assign_clusters](functions/assign_clusters.md) each on its own
+    return f"""With nothing set, a tenth of the rows, held out at random and given to [assign_clusters](functions/assign_clusters.md) each on its own
 once the rest is clustered; the mean of {DRAWS} draws. A row is as in the full run, over all rows, if it joins the cluster that
 shares the most old rows with its cluster there (of equal ones that of the smallest id), or none where that one has no old
 row. The first BCubed F is over all rows, each that joined none in a cluster of its own.
@@ -190,7 +186,7 @@ SECTIONS = {**dict.fromkeys(RUNS, section), "New rows": new_rows, "How sure a ro
 def files(name: str) -> list[Path]:
     if name in RUNS:
         return [RUNS[name][0]]
-    return [path for path, _ in (NEW_ROWS if name == "New rows" else UNLABELLED).values()]
+    return list(NEW_ROWS.values()) if name == "New rows" else [path for path, _ in UNLABELLED.values()]
 
 
 def main(write: bool) -> None:

@@ -31,7 +31,7 @@ def test_both_is_cluster_embeddings(halves):
     for tau in (0.5, 0.7):
         expected = halves.execute(f"""
             SELECT pairwise_f(label, cluster_id).f, bcubed_f(label, cluster_id).f
-            FROM cluster_embeddings('test', k := {K}, tau := {tau}) JOIN test USING (id)""").fetchone()
+            FROM cluster_embeddings('test', k := {K}, sigma := 0.1, tau := {tau}) JOIN test USING (id)""").fetchone()
         assert found["+ both"]["sigma 0.1", tau] == pytest.approx(expected, abs=1e-12)
         assert found["+ NDDe"]["sigma 0.1", tau][1] != pytest.approx(expected[1], abs=1e-3)
 
