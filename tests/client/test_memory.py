@@ -48,8 +48,8 @@ def under_limits(call: str, *limits: int) -> list[str]:
 
 # Each needs some 200 MiB or more.
 CALLS = {
-    "a graph": "FROM knn_graph('faces', k := 2000)",
-    "clusters": "FROM cluster_embeddings('faces', k := 2000)",
+    "a graph": "FROM knn_graph('faces', k := 1000)",
+    "clusters": "FROM cluster_embeddings('faces', k := 1000)",
     "stored edges": "FROM transition_matrix('edges')",
 }
 
