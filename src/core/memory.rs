@@ -3,15 +3,6 @@
 
 use crate::core::error::{Error, Result};
 
-/// Whether the system gives this many bytes at once. They are given back.
-pub fn is_given(bytes: u64) -> bool {
-    let mut block = Vec::<u8>::new();
-    let given = usize::try_from(bytes).is_ok_and(|bytes| block.try_reserve_exact(bytes).is_ok());
-    // Or the compiler would leave out an allocation that nothing uses.
-    std::hint::black_box(&block);
-    given
-}
-
 /// An empty vector with room for this many values.
 ///
 /// # Errors
@@ -40,9 +31,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_no_system_has_is_not_given() {
-        assert!(is_given(0) && is_given(1 << 20));
-        assert!(!is_given(1 << 62) && !is_given(u64::MAX));
+    fn room_that_no_system_has_is_an_error() {
         assert_eq!(filled(7u8, 3).unwrap(), [7; 3]);
         let error = room::<f64>(1 << 57).unwrap_err().to_string();
         assert_eq!(error, "the system does not give the 1152921504606846976 bytes that 144115188075855872 values need");

@@ -3,7 +3,6 @@
 use super::failure::Failure;
 use super::refusal::{Result, input};
 use crate::core::error::Error;
-use crate::core::memory::is_given;
 
 /// The settings under which a run works.
 #[derive(Debug, Clone, Copy)]
@@ -84,6 +83,15 @@ pub fn parse_bytes(text: &str) -> Option<u64> {
     Some((number * *size as f64) as u64)
 }
 
+/// Whether the system gives this many bytes at once. They are given back.
+fn is_given(bytes: u64) -> bool {
+    let mut block = Vec::<u8>::new();
+    let given = usize::try_from(bytes).is_ok_and(|bytes| block.try_reserve_exact(bytes).is_ok());
+    // Or the compiler would leave out an allocation that nothing uses.
+    std::hint::black_box(&block);
+    given
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -95,5 +103,11 @@ mod tests {
         assert_eq!(parse_bytes("much"), None);
         assert_eq!(bytes_text(3 << 29), "1.5 GiB");
         assert_eq!(bytes_text(12), "12 bytes");
+    }
+
+    #[test]
+    fn what_no_system_has_is_not_given() {
+        assert!(is_given(0) && is_given(1 << 20));
+        assert!(!is_given(1 << 62) && !is_given(u64::MAX));
     }
 }
