@@ -1,4 +1,4 @@
-//! Files of this machine, past DuckDB's file system, which cannot tell a device from a file, give a file its mode
+//! Local files, past DuckDB's file system, which cannot tell a device from a file, give a file its mode
 //! or make its name appear with it. What is replaced is a regular file, and it is replaced as a whole.
 
 use std::fs::{self, File, OpenOptions, Permissions};
@@ -20,7 +20,7 @@ impl From<io::Error> for Problem {
     }
 }
 
-/// The path of a file of this machine, unless the path is that of another file system, such as `s3://...`.
+/// The path of a local file, unless the path is that of another file system, such as `s3://...`.
 pub fn local(path: &str) -> Option<PathBuf> {
     // The forms of a file's URL that DuckDB takes.
     let of_url = ["file://localhost/", "file:///", "file:/"].iter().find_map(|start| path.strip_prefix(start));
