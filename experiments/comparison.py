@@ -13,7 +13,7 @@ import time
 
 import numpy as np
 from methods import SCORES, connect
-from results import PAGE, SHARED, marked, table
+from results import GRID_K, GRID_SIGMA, GRID_TAU, PAGE, SHARED, marked, swept, table
 
 THREADS = 2
 SETS = {
@@ -31,8 +31,7 @@ TUNED = {
     "average_linkage": {"threshold": DISTANCES},
     "connected_components": {"threshold": DISTANCES},
 }
-NEIGHBORS = (5, 20, 80)
-SIGMAS, TAUS = (0.03, 0.06, 0.08, 0.1, 0.15), [round(0.4 + at / 40, 3) for at in range(24)]
+SIGMAS = (*GRID_SIGMA, 0.15)
 
 
 def hdbscan(points: np.ndarray) -> np.ndarray:
@@ -68,7 +67,7 @@ def of_labels(con) -> dict[str, str]:
         if score > best.get(name, (0, ""))[0]:
             best[name] = (score, call)
 
-    for k in NEIGHBORS:
+    for k in GRID_K:
         con.execute(f"CREATE OR REPLACE TABLE g AS FROM knn_graph('faces', k := {k})")
         for method, grid in TUNED.items():
             for values in itertools.product(*grid.values()):
@@ -76,14 +75,9 @@ def of_labels(con) -> dict[str, str]:
                 con.execute(f"CREATE OR REPLACE TABLE clusters AS FROM cluster_with('g', '{method}', {arguments})")
                 ((_, score, _),) = con.execute(f"SELECT {SCORES}").fetchall()
                 consider(method, f"cluster_with(knn_graph('faces', k := {k}), '{method}', {arguments})", score)
-        for sigma in SIGMAS:
-            con.execute(f"CREATE OR REPLACE TABLE p AS FROM transition_matrix('g', sigma := {sigma})")
-            sweep = con.execute(
-                f"SELECT tau, bcubed_f FROM tau_sweep(ndde('p'), tpdi('p'), taus := {TAUS}, labels := 'faces')"
-            )
-            for tau, score in sweep.fetchall():
-                call = f"cluster_embeddings('faces', k := {k}, sigma := {sigma}, tau := {tau})"
-                consider("dpc_cluster", call, score)
+        for score, sigma, tau in swept(con, SIGMAS, GRID_TAU):
+            call = f"cluster_embeddings('faces', k := {k}, sigma := {sigma}, tau := {tau})"
+            consider("dpc_cluster", call, score)
     return {method: call for method, (_, call) in best.items()}
 
 

@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 import duckdb
-from results import PAGE, SHARED, table
+from results import PAGE, SHARED, swept, table
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "scripts"))
 from run_sql import connect  # noqa: E402
@@ -82,13 +82,8 @@ def choose(name: str) -> dict[str, str]:
                 con.execute(f"CREATE OR REPLACE TABLE clusters AS FROM cluster_with('g', {given})")
                 ((_, score, _),) = con.execute(f"SELECT {SCORES}").fetchall()
                 runs[method].append((score, f"cluster_with(knn_graph('faces', k := {k}), {given})"))
-        for sigma in SIGMAS if k < MANY_NEIGHBORS else []:
-            con.execute(f"CREATE OR REPLACE TABLE p AS FROM transition_matrix('g', sigma := {sigma})")
-            sweep = con.execute(
-                f"SELECT tau, bcubed_f FROM tau_sweep(ndde('p'), tpdi('p'), taus := {TAUS}, labels := 'faces')"
-            ).fetchall()
-            call = f"cluster_embeddings('faces', k := {k}, sigma := {sigma}, tau := {{}})"
-            runs["ours"] += [(score, call.format(tau)) for tau, score in sweep]
+        for score, sigma, tau in swept(con, SIGMAS if k < MANY_NEIGHBORS else [], TAUS):
+            runs["ours"].append((score, f"cluster_embeddings('faces', k := {k}, sigma := {sigma}, tau := {tau})"))
     return {method: best(found) for method, found in runs.items()}
 
 

@@ -41,7 +41,7 @@ pub struct AssignOptions {
 
 /// The clustering of the base, by its points.
 #[derive(Debug, Clone, Copy)]
-pub struct Clusters<'a> {
+pub struct BaseClusters<'a> {
     /// Cluster of each point: numbers below that of the points.
     pub cluster: &'a [u32],
     /// Density of each.
@@ -79,7 +79,7 @@ pub fn sample_size(base: usize, options: &AssignOptions) -> usize {
 pub fn assign(
     base: &Points,
     new: &Points,
-    clusters: Clusters<'_>,
+    clusters: BaseClusters<'_>,
     options: &AssignOptions,
     monitor: &Monitor,
 ) -> Result<Vec<Assignment>> {
@@ -168,7 +168,7 @@ struct Around<'a> {
     /// Rows of the neighbors met, which are `met`, in order.
     of_met: KnnGraph,
     met: Vec<u32>,
-    clusters: Clusters<'a>,
+    clusters: BaseClusters<'a>,
     /// Points of each cluster.
     sizes: Vec<usize>,
     k: usize,
@@ -187,7 +187,7 @@ struct Met {
 impl Around<'_> {
     /// The neighbors of a point, and its density. `roots` is 0 for every base point, and so again at the end.
     fn neighbors(&self, seen: &Seen<'_>, roots: &mut [f64]) -> Result<(Vec<BaseNeighbor>, f64)> {
-        let Clusters { cluster, density, delta } = self.clusters;
+        let BaseClusters { cluster, density, delta } = self.clusters;
         let (neighbors, distances) = seen.row;
         let similarities = neighbors.iter().zip(distances);
         let similarities = similarities.map(|(&j, &d)| of_neighbors(self.kernel, seen.point, j, d));

@@ -27,7 +27,7 @@ use crate::core::links::Links;
 use crate::core::methods::communities;
 use crate::core::monitor::Monitor;
 use crate::core::similarity::Kernel;
-use crate::core::sparse::{Matrix, from_edges, matrix, row, starts};
+use crate::core::sparse::{Matrix, from_edges, from_rows, row};
 use crate::core::transition;
 
 /// The tail is fitted where there are so many strangers and [`NEAR`] of it; or a quarter of the neighbors,
@@ -119,9 +119,11 @@ pub fn of_similarities(transition: &Matrix, monitor: &Monitor) -> Result<(Calibr
         let others = columns.iter().zip(values).filter(move |&(&j, _)| j as usize != i);
         others.map(move |(&j, p)| (j, (-(p / own).clamp(LEAST_SIMILARITY, 1.0).ln()).sqrt()))
     };
-    let starts = starts(n, |i| others(i).count());
-    let (columns, distances) = (0..n).into_par_iter().flat_map_iter(others).unzip();
-    of_distances(&matrix(n, starts, columns, distances), monitor)
+    let fill = |i: usize, entries: &mut Vec<(u32, f64)>| {
+        entries.extend(others(i));
+        Ok(())
+    };
+    of_distances(&from_rows(n, |i| others(i).count(), fill, monitor)?, monitor)
 }
 
 /// The kernel that some rows of a k-NN graph call for where the cluster of every point is known: `points` are those
@@ -152,8 +154,9 @@ fn calibrate<'a, V: Copy + Into<f64> + Sync + 'a>(
     let first = of_nearest(growing.min(COMMUNITY_NEIGHBORS))?;
     let wide = if growing < COMMUNITY_NEIGHBORS { &of_nearest(COMMUNITY_NEIGHBORS)? } else { &first };
     let all = hazard(n, &row, |_, _| true);
-    let between = hazard(n, &row, |i, j| wide[i] != wide[j]).len() as f64 / all.len() as f64;
-    if between < HARDLY && wide.iter().any(|&community| community != wide[0]) {
+    let of_others = |i: usize| row(i).0.iter().filter(|&&j| wide[i] != wide[j as usize]).count();
+    let between: usize = (0..n).into_par_iter().map(of_others).sum();
+    if (between as f64) < HARDLY * all.len() as f64 && wide.iter().any(|&community| community != wide[0]) {
         let alike = transition::within(&flat, wide, monitor)?;
         return Ok((Calibration::Communities(wide.clone()), alike));
     }

@@ -29,8 +29,8 @@ const APART: f64 = 2.0;
 
 /// All merges of a graph's points, from single points on.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Hierarchy {
-    points: usize,
+pub struct Hierarchy<'a> {
+    transition: &'a Matrix,
     links: Links,
     merges: Vec<Merge>,
     cut: usize,
@@ -51,12 +51,12 @@ impl Linkage for Bare {
     }
 }
 
-impl Hierarchy {
+impl<'a> Hierarchy<'a> {
     /// That of a transition matrix.
     ///
     /// # Errors
     /// If P is not a transition matrix, the constraints contradict each other, or the run is stopped.
-    pub fn new(transition: &Matrix, constraints: &Constraints, monitor: &Monitor) -> Result<Self> {
+    pub fn new(transition: &'a Matrix, constraints: &Constraints, monitor: &Monitor) -> Result<Self> {
         let links = Links::new(transition, monitor)?;
         let tree = ClusterTree::new(&links, constraints, monitor)?;
         let cut = tree.cut(&links, monitor)?;
@@ -104,17 +104,17 @@ impl Hierarchy {
             clusters.merge(a, b);
             firsts.push(first.min(second));
         }
-        Ok(Self { points, links, merges, cut })
+        Ok(Self { transition, links, merges, cut })
     }
 
     /// Number of points.
     pub fn len(&self) -> usize {
-        self.points
+        self.links.len()
     }
 
     /// Whether there are no points.
     pub fn is_empty(&self) -> bool {
-        self.points == 0
+        self.links.is_empty()
     }
 
     /// The merges, first those of the cluster tree. Heights fall among these, and again among those of the bare
@@ -130,7 +130,7 @@ impl Hierarchy {
 
     /// The clusters after so many merges: of each point the number of one of its cluster's points.
     pub fn after(&self, merges: usize) -> Vec<u32> {
-        after(self.points, &self.merges[..merges])
+        after(self.len(), &self.merges[..merges])
     }
 
     /// So many clusters.
@@ -139,9 +139,9 @@ impl Hierarchy {
     /// If there are fewer points, or more pieces of the graph.
     pub fn clusters(&self, count: usize) -> Result<Clusters> {
         let demanded = self.merges.iter().take_while(|merge| merge.height == f64::INFINITY).count();
-        let (fewest, most) = (self.points - self.merges.len(), self.points - demanded);
+        let (fewest, most) = (self.len() - self.merges.len(), self.len() - demanded);
         if (fewest..=most).contains(&count) {
-            return Ok(Clusters::of_links(&self.links, self.after(self.points - count)));
+            return Ok(Clusters::of_links(&self.links, self.after(self.len() - count)));
         }
         let range = match fewest {
             0 | 1 => format!("at most {most}, the number of points"),
@@ -155,14 +155,14 @@ impl Hierarchy {
     ///
     /// # Errors
     /// If the run is stopped.
-    pub fn layers(&self, transition: &Matrix, most: usize, monitor: &Monitor) -> Result<Vec<usize>> {
+    pub fn layers(&self, most: usize, monitor: &Monitor) -> Result<Vec<usize>> {
         let joins: Vec<(f64, u32, u32)> =
             self.merges.iter().enumerate().map(|(at, merge)| (at as f64, merge.points.0, merge.points.1)).collect();
-        let walk = |i: usize| later_neighbors(transition, i).map(|j| (j, 1.0));
+        let walk = |i: usize| later_neighbors(self.transition, i).map(|j| (j, 1.0));
         let times: Vec<f64> = (-TIMES..=2 * TIMES).map(|step| 10f64.powf(f64::from(step) / f64::from(TIMES))).collect();
-        let best = fewest_bits_at(self.points, &joins, self.cut, walk, &times, monitor)?.unwrap_or_default();
+        let best = fewest_bits_at(self.len(), &joins, self.cut, walk, &times, monitor)?.unwrap_or_default();
 
-        let clusters = |merges: usize| (self.points - merges) as f64;
+        let clusters = |merges: usize| (self.len() - merges) as f64;
         let within = |a: usize, b: usize, factor: f64| {
             let (a, b) = (clusters(a), clusters(b));
             a <= b * factor && b <= a * factor

@@ -51,6 +51,36 @@ pub fn from_edges(n: usize, src: &[u32], dst: &[u32], values: &[f64], monitor: &
     Ok(matrix(n, starts, columns, values))
 }
 
+/// Build a matrix of `n` points from its rows, of which `length` says how many entries each has, and `fill` gives
+/// them, in any order, to a list that is empty.
+///
+/// # Errors
+/// As `fill`, or if the run is stopped.
+pub(crate) fn from_rows(
+    n: usize,
+    length: impl Fn(usize) -> usize + Sync,
+    fill: impl Fn(usize, &mut Vec<(u32, f64)>) -> Result<()> + Sync,
+    monitor: &Monitor,
+) -> Result<Matrix> {
+    let starts = starts(n, length);
+    let (mut columns, mut values) = (filled(0, starts[n])?, filled(0.0, starts[n])?);
+    (units(&starts, &mut columns, ROWS).into_par_iter()).zip(units(&starts, &mut values, ROWS)).try_for_each_init(
+        Vec::new,
+        |entries, ((rows, columns), (_, values))| {
+            monitor.check()?;
+            let mut places = columns.iter_mut().zip(values);
+            for i in rows {
+                entries.clear();
+                fill(i, entries)?;
+                entries.sort_unstable_by_key(|entry| entry.0);
+                entries.iter().zip(&mut places).for_each(|(&entry, (column, value))| (*column, *value) = entry);
+            }
+            Ok(())
+        },
+    )?;
+    Ok(matrix(n, starts, columns, values))
+}
+
 /// Wrap rows that are known to be in order.
 pub(crate) fn matrix(n: usize, starts: Vec<usize>, columns: Vec<u32>, values: Vec<f64>) -> Matrix {
     Matrix::try_new((n, n), starts, columns, values)
@@ -151,24 +181,12 @@ pub fn both_ways(edges: &Matrix, monitor: &Monitor) -> Result<Matrix> {
         let (own, (columns, values)) = (row(edges, i).0, row(&reverse, i));
         columns.iter().copied().zip(values.iter().copied()).filter(|entry| own.binary_search(&entry.0).is_err())
     };
-    let starts = starts(n, |i| row(edges, i).0.len() + added(i).count());
-    let (mut columns, mut values) = (filled(0, starts[n])?, filled(0.0, starts[n])?);
-    (units(&starts, &mut columns, ROWS).into_par_iter()).zip(units(&starts, &mut values, ROWS)).try_for_each_init(
-        Vec::new,
-        |entries, ((rows, columns), (_, values))| {
-            monitor.check()?;
-            let mut places = columns.iter_mut().zip(values);
-            for i in rows {
-                let (own, values) = row(edges, i);
-                entries.clear();
-                entries.extend(own.iter().copied().zip(values.iter().copied()).chain(added(i)));
-                entries.sort_unstable_by_key(|entry| entry.0);
-                entries.iter().zip(&mut places).for_each(|(&entry, (column, value))| (*column, *value) = entry);
-            }
-            Ok::<(), Error>(())
-        },
-    )?;
-    Ok(matrix(n, starts, columns, values))
+    let fill = |i: usize, entries: &mut Vec<(u32, f64)>| {
+        let (own, values) = row(edges, i);
+        entries.extend(own.iter().copied().zip(values.iter().copied()).chain(added(i)));
+        Ok(())
+    };
+    from_rows(n, |i| row(edges, i).0.len() + added(i).count(), fill, monitor)
 }
 
 #[cfg(test)]

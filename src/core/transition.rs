@@ -5,10 +5,9 @@ use rayon::prelude::*;
 
 use crate::core::error::{EdgeProblem, Error, Result};
 use crate::core::knn::KnnGraph;
-use crate::core::memory::filled;
 use crate::core::monitor::Monitor;
 use crate::core::similarity::Kernel;
-use crate::core::sparse::{Matrix, ROWS, matrix, row, starts, units};
+use crate::core::sparse::{Matrix, ROWS, from_rows, matrix, row, units};
 
 /// P of a k-NN graph.
 ///
@@ -102,32 +101,20 @@ fn build<'a, V: Copy + 'a>(
     similarity: impl Fn(usize, u32, V) -> Result<f64> + Sync,
     monitor: &Monitor,
 ) -> Result<Matrix> {
-    let starts = starts(n, |i| row(i).0.iter().filter(|&&j| j as usize != i).count() + 1);
-    let (mut columns, mut values) = (filled(0, starts[n])?, filled(0.0, starts[n])?);
-    (units(&starts, &mut columns, ROWS).into_par_iter()).zip(units(&starts, &mut values, ROWS)).try_for_each_init(
-        Vec::new,
-        |entries, ((rows, columns), (_, values))| {
-            monitor.check()?;
-            let mut places = columns.iter_mut().zip(values);
-            for i in rows {
-                entries.clear();
-                entries.push((i as u32, 1.0));
-                let (neighbors, values) = row(i);
-                for (&j, &value) in neighbors.iter().zip(values) {
-                    let similarity = similarity(i, j, value)?;
-                    if j as usize != i {
-                        entries.push((j, similarity));
-                    }
-                }
-                // In order of the columns, so that the sum is the same whatever the edges' order.
-                entries.sort_unstable_by_key(|entry| entry.0);
-                let sum: f64 = entries.iter().map(|entry| entry.1).sum();
-                for (&(j, s), (column, value)) in entries.iter().zip(&mut places) {
-                    (*column, *value) = (j, s / sum);
-                }
+    let fill = |i: usize, entries: &mut Vec<(u32, f64)>| {
+        entries.push((i as u32, 1.0));
+        let (neighbors, values) = row(i);
+        for (&j, &value) in neighbors.iter().zip(values) {
+            let similarity = similarity(i, j, value)?;
+            if j as usize != i {
+                entries.push((j, similarity));
             }
-            Ok(())
-        },
-    )?;
-    Ok(matrix(n, starts, columns, values))
+        }
+        // In order of the columns, so that the sum is the same whatever the edges' order.
+        entries.sort_unstable_by_key(|entry| entry.0);
+        let sum: f64 = entries.iter().map(|entry| entry.1).sum();
+        entries.iter_mut().for_each(|entry| entry.1 /= sum);
+        Ok(())
+    };
+    from_rows(n, |i| row(i).0.iter().filter(|&&j| j as usize != i).count() + 1, fill, monitor)
 }

@@ -68,19 +68,19 @@ impl Host for Statement<'_> {
 
     fn check_writable(&self, file: &NewFile<'_>) -> refusal::Result<()> {
         match self.target(file)? {
-            Target::Local(path) => {
+            FilePlace::Local(path) => {
                 LocalFile::create(&path, file.overwrite).map(drop).map_err(|found| unwritable(file, found))
             }
-            Target::Other(_) => Ok(()),
+            FilePlace::Other(_) => Ok(()),
         }
     }
 
     fn write(&self, file: &NewFile<'_>, bytes: &[u8]) -> refusal::Result<()> {
         match self.target(file)? {
-            Target::Local(path) => LocalFile::create(&path, file.overwrite)
+            FilePlace::Local(path) => LocalFile::create(&path, file.overwrite)
                 .and_then(|new| new.write(bytes))
                 .map_err(|found| unwritable(file, found)),
-            Target::Other(path) => {
+            FilePlace::Other(path) => {
                 let system = FileSystem::new(self.0).map_err(hosted)?;
                 create(&system, &path, bytes).map_err(|error| failed_to_write(file, error))
             }
@@ -89,7 +89,7 @@ impl Host for Statement<'_> {
 }
 
 /// Where a file is to be written.
-enum Target {
+enum FilePlace {
     Local(PathBuf),
     /// On another file system of DuckDB, which makes a file's name appear with it, or does not.
     Other(String),
@@ -97,14 +97,14 @@ enum Target {
 
 impl Statement<'_> {
     /// Where a file is to be written, if DuckDB lets it be reached.
-    fn target(&self, file: &NewFile<'_>) -> refusal::Result<Target> {
+    fn target(&self, file: &NewFile<'_>) -> refusal::Result<FilePlace> {
         let system = FileSystem::new(self.0).map_err(hosted)?;
         let path = system.expand(file.path).map_err(hosted)?;
         let exists = system.exists(&path).map_err(|error| failed_to_write(file, error))?;
         match local_file::local(&path) {
-            Some(path) => Ok(Target::Local(path)),
+            Some(path) => Ok(FilePlace::Local(path)),
             None if exists && !file.overwrite => Err(unwritable(file, local_file::EXISTS)),
-            None => Ok(Target::Other(path)),
+            None => Ok(FilePlace::Other(path)),
         }
     }
 }

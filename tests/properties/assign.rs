@@ -1,6 +1,6 @@
 //! New points join a clustering as if each alone had been added to it.
 
-use density_peaks::assign::{self, AssignOptions, Assignment, assign};
+use density_peaks::assign::{AssignOptions, Assignment, BaseClusters, assign};
 use density_peaks::cluster_tree::Clusters;
 use density_peaks::constraints::Constraints;
 use density_peaks::knn::{KnnOptions, Method, Metric, Points, knn_graph};
@@ -66,7 +66,7 @@ proptest! {
         let clustering = dpc::dpc(density.clone(), &distances, tau, &Monitor::new()).unwrap();
         let delta: Vec<f64> = clustering.delta.iter().map(|delta| delta.unwrap_or(f64::INFINITY)).collect();
         let options = AssignOptions { k, kernel: Some(kernel), tau: Some(tau) };
-        let clusters = assign::Clusters { cluster: &clustering.cluster, density: &density, delta: &delta };
+        let clusters = BaseClusters { cluster: &clustering.cluster, density: &density, delta: &delta };
         let found = assign(&points(&base), &points(&new), clusters, &options, &Monitor::new()).unwrap();
         prop_assert_eq!(found.len(), new.len() / DIM);
         for (row, found) in new.chunks(DIM).zip(&found) {
@@ -126,7 +126,7 @@ proptest! {
         let p = transition_of(&base, k, kernel);
         let cluster = Clusters::new(&p, &Constraints::default(), &Monitor::new()).unwrap().cluster;
         let density = vec![1.0; cluster.len()];
-        let clusters = assign::Clusters { cluster: &cluster, density: &density, delta: &density };
+        let clusters = BaseClusters { cluster: &cluster, density: &density, delta: &density };
         let options = AssignOptions { k, kernel: Some(kernel), tau: None };
         let found = assign(&points(&base), &points(&new), clusters, &options, &Monitor::new()).unwrap();
         let (mut lowest_joined, mut highest_left) = (f64::INFINITY, 0.0f64);
@@ -150,8 +150,8 @@ proptest! {
 fn without_a_base_or_without_new_points_nothing_is_joined() {
     let (none, one) = (Embeddings::new(vec![], DIM).unwrap(), Embeddings::new(vec![1.0, 0.0, 0.0], DIM).unwrap());
     let [none, one] = [none, one].map(|rows| Points::new(rows, Metric::Cosine, &Monitor::new()).unwrap());
-    let of_none = assign::Clusters { cluster: &[], density: &[], delta: &[] };
-    let of_one = assign::Clusters { cluster: &[0], density: &[1.0], delta: &[0.5] };
+    let of_none = BaseClusters { cluster: &[], density: &[], delta: &[] };
+    let of_one = BaseClusters { cluster: &[0], density: &[1.0], delta: &[0.5] };
     for (kernel, tau) in [(Some(Kernel::Exp { sigma: 0.1 }), Some(0.7)), (None, None)] {
         let options = AssignOptions { k: 5, kernel, tau };
         let found = assign(&none, &one, of_none, &options, &Monitor::new()).unwrap();

@@ -1,11 +1,9 @@
 //! The graph that the methods read.
 
-use rayon::prelude::*;
-
 use crate::core::error::Result;
 use crate::core::knn::KnnGraph;
 use crate::core::monitor::Monitor;
-use crate::core::sparse::{Matrix, ROWS, matrix, places, row, starts, transpose, units};
+use crate::core::sparse::{Matrix, from_rows, places, row, transpose};
 use crate::core::transition::{checked_distance, graph_distance};
 
 /// The distances of a k-NN graph.
@@ -13,29 +11,14 @@ use crate::core::transition::{checked_distance, graph_distance};
 /// # Errors
 /// If a distance is negative (`ip` of vectors longer than 1), or the run is stopped.
 pub fn from_knn_graph(graph: &KnnGraph, monitor: &Monitor) -> Result<Matrix> {
-    let starts = starts(graph.len(), |i| graph.row(i).0.len());
-    let n = graph.len();
-    let (mut columns, mut values) = (vec![0; starts[n]], vec![0.0; starts[n]]);
-    (units(&starts, &mut columns, ROWS).into_par_iter()).zip(units(&starts, &mut values, ROWS)).try_for_each_init(
-        Vec::new,
-        |edges, ((rows, columns), (_, values))| {
-            monitor.check()?;
-            let mut places = columns.iter_mut().zip(values);
-            for i in rows {
-                edges.clear();
-                let (neighbors, distances) = graph.row(i);
-                for (&j, &distance) in neighbors.iter().zip(distances) {
-                    edges.push((j, graph_distance(i, j, distance)?));
-                }
-                edges.sort_unstable_by_key(|edge: &(u32, f64)| edge.0);
-                edges.iter().zip(&mut places).for_each(|(&(j, distance), (column, value))| {
-                    (*column, *value) = (j, distance);
-                });
-            }
-            Ok(())
-        },
-    )?;
-    Ok(matrix(n, starts, columns, values))
+    let fill = |i: usize, entries: &mut Vec<(u32, f64)>| {
+        let (neighbors, distances) = graph.row(i);
+        for (&j, &distance) in neighbors.iter().zip(distances) {
+            entries.push((j, graph_distance(i, j, distance)?));
+        }
+        Ok(())
+    };
+    from_rows(graph.len(), |i| graph.row(i).0.len(), fill, monitor)
 }
 
 /// Bytes of a graph of so many edges and its transpose, then of both directions.
@@ -55,19 +38,13 @@ pub fn undirected(distances: &Matrix, monitor: &Monitor) -> Result<Matrix> {
         let places = into[i]..into[i + 1];
         Merged { i: i as u32, one: (columns, out_values), other: (&sources[places.clone()], &values[places]) }
     };
-    let starts = starts(n, |i| neighbors(i).count());
-    let (mut columns, mut merged) = (vec![0; starts[n]], vec![0.0; starts[n]]);
-    (units(&starts, &mut columns, ROWS).into_par_iter()).zip(units(&starts, &mut merged, ROWS)).try_for_each(
-        |((rows, columns), (_, values))| {
-            monitor.check()?;
-            let edges = rows.flat_map(|i| neighbors(i).map(move |edge| (i, edge)));
-            for ((column, value), (i, (j, distance))) in columns.iter_mut().zip(values).zip(edges) {
-                (*column, *value) = (j, checked_distance(i, j, distance)?);
-            }
-            Ok(())
-        },
-    )?;
-    Ok(matrix(n, starts, columns, merged))
+    let fill = |i: usize, entries: &mut Vec<(u32, f64)>| {
+        for (j, distance) in neighbors(i) {
+            entries.push((j, checked_distance(i, j, distance)?));
+        }
+        Ok(())
+    };
+    from_rows(n, |i| neighbors(i).count(), fill, monitor)
 }
 
 /// The neighbors of `i` in two rows, in order, without itself.

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use super::cluster_embeddings::{SIGMA, TAU};
 use super::dpc_cluster::check_name;
 use super::knn_graph::{EMBEDDING, ID, K, METRIC, PRECISION};
-use super::suggest_splits::CLUSTERS;
+use super::suggest_splits::{CLUSTERS, numbered};
 use super::transition_matrix::{KERNEL, KernelChoice};
-use crate::core::assign::{AssignOptions, Assignment, Clusters, assign, sample_size};
+use crate::core::assign::{AssignOptions, Assignment, BaseClusters, assign, sample_size};
 use crate::core::embeddings::Precision;
 use crate::core::error::{Error, PointProblem};
 use crate::core::knn::{KnnOptions, Method, Metric, Points};
@@ -124,8 +124,9 @@ impl Operator for AssignClusters {
         let base_points = points(base, &base_label)?;
         let values = |values: &[f64]| of_base.iter().map(|&at| values[at as usize]).collect::<Vec<f64>>();
         let (density, delta) = (values(&members.density), values(&members.delta));
-        let cluster = numbered(of_base.iter().map(|&at| members.cluster[at as usize]).collect());
-        let clusters = Clusters { cluster: &cluster, density: &density, delta: &delta };
+        let cluster: Vec<i64> = of_base.iter().map(|&at| members.cluster[at as usize]).collect();
+        let (cluster, _) = numbered(&cluster);
+        let clusters = BaseClusters { cluster: &cluster, density: &density, delta: &delta };
         let ids = Arc::new(Ids::chain(&base_ids, &new_ids));
         let assignments = assign(&base_points, &new_points, clusters, &self.options, run.monitor);
         let assignments = assignments.map_err(failed(&source_label, &ids))?;
@@ -150,14 +151,6 @@ impl AssignClusters {
         let what = || format!("{new} new rows and {base} of base, of {dim} dimensions, with k := {k}");
         run.limits.check(&run.label(self.source), what, need, "assign fewer rows at a time, or ")
     }
-}
-
-/// Clusters by any numbers as 0, 1, 2, ... in order of those.
-fn numbered(cluster: Vec<i64>) -> Vec<u32> {
-    let mut known = cluster.clone();
-    known.sort_unstable();
-    known.dedup();
-    cluster.iter().map(|cluster| known.partition_point(|other| other < cluster) as u32).collect()
 }
 
 fn no_cluster(id: &dyn Display) -> String {

@@ -103,10 +103,10 @@ fn partitioned(
 ) -> Checked<usize> {
     let column = call.named(PARTITION_BY.name, column)?;
     check_name(call, PARTITION_BY.name, &column, &[&id])?;
-    let refused: [(&dyn Described, &str); 2] = [(&MODEL, MODEL.name), (&CLUSTERS, CLUSTERS.name)];
-    if let Some((_, other)) = refused.into_iter().find(|&(parameter, _)| call.is_given(parameter)) {
+    let refused: [&dyn Described; 2] = [&MODEL, &CLUSTERS];
+    if let Some(other) = refused.into_iter().find(|&parameter| call.is_given(parameter)) {
         let way_out = "cluster each partition in a call of its own, over a view with WHERE";
-        return Err(call.error(format!("partition_by takes no {other}; {way_out}")));
+        return Err(call.error(format!("partition_by takes no {}; {way_out}", other.name())));
     }
     let graph = GraphOptions::of(call)?;
     let hint = "name the column of the partitions with partition_by := '...'";

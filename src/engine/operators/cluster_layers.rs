@@ -62,7 +62,7 @@ impl Operator for Layers {
     fn run(&self, run: &mut Run<'_>) -> Result<List<LayerRow>> {
         let edges = Edges::of(run, self.transition)?;
         let tree = Hierarchy::new(&edges.matrix, &Constraints::default(), run.monitor).map_err(edges.failed())?;
-        let layers = tree.layers(&edges.matrix, self.most, run.monitor).map_err(edges.failed())?;
+        let layers = tree.layers(self.most, run.monitor).map_err(edges.failed())?;
         let layers: Vec<Vec<u32>> = layers.into_iter().map(|merges| numbered(tree.after(merges))).collect();
         let rows = layers.iter().enumerate().flat_map(|(at, clusters)| {
             let parents = at.checked_sub(1).map(|before| &layers[before]);

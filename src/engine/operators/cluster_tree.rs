@@ -18,16 +18,16 @@ pub static FUNCTION: Function = Function {
     nested_example: None,
     build: |call| {
         let transition = ndde::transition(call)?;
-        Ok(call.add(Tree { transition }).node)
+        Ok(call.add(TreeMerges { transition }).node)
     },
 };
 
 #[derive(Debug, PartialEq)]
-struct Tree {
+struct TreeMerges {
     transition: Input<Edges>,
 }
 
-struct MergeRow {
+struct TreeRow {
     clusters: usize,
     of_links: bool,
     height: f64,
@@ -35,14 +35,14 @@ struct MergeRow {
     sizes: (u32, u32),
 }
 
-impl Operator for Tree {
-    type Output = List<MergeRow>;
+impl Operator for TreeMerges {
+    type Output = List<TreeRow>;
 
     fn inputs(&self) -> Vec<usize> {
         vec![self.transition.node]
     }
 
-    fn columns(&self) -> Vec<Column<List<MergeRow>>> {
+    fn columns(&self) -> Vec<Column<List<TreeRow>>> {
         vec![
             bigint("clusters", |list: &Self::Output, rows| list.each(rows, |row| row.clusters as i64)),
             text("stage", |list: &Self::Output, rows| {
@@ -56,7 +56,7 @@ impl Operator for Tree {
         ]
     }
 
-    fn run(&self, run: &mut Run<'_>) -> Result<List<MergeRow>> {
+    fn run(&self, run: &mut Run<'_>) -> Result<List<TreeRow>> {
         let edges = Edges::of(run, self.transition)?;
         let tree = Hierarchy::new(&edges.matrix, &Constraints::default(), run.monitor).map_err(edges.failed())?;
         // A cluster is named by its smallest point.
@@ -66,7 +66,7 @@ impl Operator for Tree {
             let before = (sizes[a], sizes[b]);
             sizes[a] += sizes[b];
             let (clusters, of_links) = (tree.len() - at - 1, at < tree.cut());
-            MergeRow { clusters, of_links, height: merge.height, points: merge.points, sizes: before }
+            TreeRow { clusters, of_links, height: merge.height, points: merge.points, sizes: before }
         });
         Ok(List { rows: rows.collect(), ids: vec![edges.ids] })
     }

@@ -33,8 +33,21 @@ pub static FUNCTION: Function = Function {
     },
 };
 
-pub const RETURNS: &str = "Returns id, cluster_id (0, 1, 2, ... in order of the smallest ids, or as previous has it), parent_id (a peak's own id), delta (distance to the candidate parent, NULL without one), density and is_peak.";
-pub const RETURNS_STRENGTH: &str = "Returns id, cluster_id (0, 1, 2, ... in order of the smallest ids, or as previous has it), parent_id (a peak's own id), delta (distance to the candidate parent, NULL without one), density, is_peak and, without a threshold, strength: how sure the row is of its cluster, from 0 to 1 (of rows with 0.9, about nine in ten are right), NULL for a row that belongs to nothing, and for all where the graph cannot tell.";
+macro_rules! columns {
+    ($after_density:literal) => {
+        concat!(
+            "Returns id, cluster_id (0, 1, 2, ... in order of the smallest ids, or as previous has it), parent_id (a \
+             peak's own id), delta (distance to the candidate parent, NULL without one), density",
+            $after_density
+        )
+    };
+}
+const RETURNS: &str = columns!(" and is_peak.");
+/// With a column more where there is no threshold.
+pub const RETURNS_STRENGTH: &str = columns!(
+    ", is_peak and, without a threshold, strength: how sure the row is of its cluster, from 0 to 1 (of rows with 0.9, \
+     about nine in ten are right), NULL for a row that belongs to nothing, and for all where the graph cannot tell."
+);
 
 pub const TAU: Parameter<OrAuto> = Parameter {
     name: "tau",

@@ -127,13 +127,18 @@ impl FromRows for StoredClusters {
     fn from_rows(rows: Collected, label: &str, _: &Run<'_>) -> Result<Self> {
         let mut rows = Sorted::new(rows, label)?;
         let (parent, clusters, delta) = (rows.other_ids(), rows.integers(), rows.numbers());
-        let mut cluster_ids = clusters.clone();
-        cluster_ids.sort_unstable();
-        cluster_ids.dedup();
-        let number = |cluster: &i64| cluster_ids.partition_point(|id| id < cluster) as u32;
-        let cluster: Vec<u32> = clusters.iter().map(number).collect();
+        let (cluster, cluster_ids) = numbered(&clusters);
         let mut sizes = vec![0; cluster_ids.len()];
         cluster.iter().for_each(|&cluster| sizes[cluster as usize] += 1);
         Ok(Self { ids: rows.ids, cluster, cluster_ids, sizes, parent, delta, label: label.into() })
     }
+}
+
+/// The number of each point's cluster, in order of the cluster ids, and those.
+pub fn numbered(clusters: &[i64]) -> (Vec<u32>, Vec<i64>) {
+    let mut ids = clusters.to_vec();
+    ids.sort_unstable();
+    ids.dedup();
+    let number = |cluster: &i64| ids.partition_point(|id| id < cluster) as u32;
+    (clusters.iter().map(number).collect(), ids)
 }
