@@ -307,13 +307,17 @@ def test_parents_are_the_nearest_denser_points_of_the_cluster(songs):
     assert wrong == (0,)
 
 
-def people(con, sizes, dimension=64, noise=0.7):
-    """Unit vectors around as many random ones as there are sizes."""
+def people(con, sizes, dimension=64, noise=0.7, shots=1):
+    """Unit vectors around as many random ones as there are sizes, by a noise for all or one for each; a burst of `shots`
+    of each, nearly the same, or the same of a negative number."""
     random = np.random.default_rng(7)
     unit = lambda x: x / np.linalg.norm(x, axis=1, keepdims=True)  # noqa: E731
+    around = lambda points, noise: points + noise * random.normal(size=points.shape) / np.sqrt(dimension)  # noqa: E731
     label = np.repeat(np.arange(len(sizes)), sizes)
     center = unit(random.normal(size=(len(sizes), dimension)))
-    points = unit(center[label] + noise * random.normal(size=(len(label), dimension)) / np.sqrt(dimension))
+    points = around(center[label], np.broadcast_to(noise, len(sizes))[label, None])
+    label, points = (np.repeat(values, abs(shots), axis=0) for values in (label, points))
+    points = unit(around(points, 0.05 if shots > 1 else 0))
     import pandas as pd
 
     table = pd.DataFrame({"id": np.arange(len(label)), "label": label, "embedding": list(points.astype(np.float32))})
@@ -358,6 +362,17 @@ def test_identities_of_any_size_are_found(con, sizes, k, least, dimension):
         assert sure == 0 and "take a larger k" in advice
     else:
         assert sure == pytest.approx(sum(size for size in sizes if size > 1), abs=0.02 * sum(sizes)) and advice is None
+
+
+@pytest.mark.parametrize(
+    ("sizes", "noise", "shots"),
+    [([10] * 300, [0.25, 0.8] * 150, 1), ([5] * 200, 0.7, -4), ([3] * 200, 0.7, 5)],
+    ids=["two scales", "copies", "bursts"],
+)
+def test_near_and_far_rows_of_one_identity_are_together(con, sizes, noise, shots):
+    people(con, sizes, noise=noise, shots=shots)
+    assert con.execute("""
+        SELECT bcubed_f(label, cluster_id).f FROM people JOIN cluster_embeddings('people') USING (id)""").fetchone()[0] > 0.99
 
 
 def test_a_handful_of_rows_falls_into_its_groups(con):
