@@ -224,6 +224,32 @@ fn permute<T: Copy>(values: &mut [T], dim: usize, order: &[u32], monitor: &Monit
     Ok(())
 }
 
+/// What is to know of a row to tell whether it can be one of [`Embeddings`].
+#[derive(Debug, Clone, PartialEq)]
+pub enum Look {
+    /// It can be one of rows of as many dimensions.
+    Valid {
+        /// Number of dimensions, at least 1.
+        dim: u32,
+        /// Sum of the squares of its values.
+        squared_length: f64,
+    },
+    /// It cannot.
+    Invalid(PointProblem),
+}
+
+impl Look {
+    /// Look at a row.
+    pub fn at(row: Result<&[f32], PointProblem>) -> Self {
+        match row {
+            Err(problem) => Self::Invalid(problem),
+            Ok([]) => Self::Invalid(PointProblem::Empty),
+            Ok(row) if !row.iter().all(|x| x.is_finite()) => Self::Invalid(PointProblem::NotFinite),
+            Ok(row) => Self::Valid { dim: row.len() as u32, squared_length: Row::F32(row).dot(Row::F32(row)) },
+        }
+    }
+}
+
 /// Rows on their way to [`Embeddings`], rounded as they come. They are kept in blocks, so that
 /// growing copies nothing and the final array and the blocks are never both in memory as a whole.
 #[derive(Debug)]

@@ -73,6 +73,7 @@ impl RelationColumns<'_> {
             Field::OtherId { column } => self.other_id(column, id).map(|()| BoundField::Plain),
             Field::Label { column, hint } => self.id(column, hint).map(BoundField::Label),
             Field::Embedding { column, .. } => self.embedding(column).map(BoundField::Embedding),
+            Field::Look { column } => self.embedding(column).map(|_| BoundField::Plain),
             Field::Strength { distances_only } => self.strength(*distances_only),
         }
     }

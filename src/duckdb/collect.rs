@@ -10,7 +10,7 @@ use super::embeddings::{EmbeddingVector, is_read_as_it_is};
 use super::errors::{defect, invalid};
 use super::ids::IdType;
 use super::slot::{Bound, BoundField};
-use crate::core::embeddings::EmbeddingRows;
+use crate::core::embeddings::{EmbeddingRows, Look};
 use crate::core::error::PointProblem;
 use crate::engine::hints;
 use crate::engine::ids::Interner;
@@ -51,6 +51,7 @@ pub fn no_rows(relation: &Relation, bound: &Bound) -> Collected {
             CollectedColumn::Labels { values: Interner::new(label.column()), numbers: vec![] }
         }
         (Field::Embedding { precision, .. }, _) => CollectedColumn::Embeddings(EmbeddingRows::new(*precision)),
+        (Field::Look { .. }, _) => CollectedColumn::Looks(vec![]),
         (_, BoundField::Strength { similarity }) => {
             CollectedColumn::Strengths { values: vec![], similarity: *similarity }
         }
@@ -174,6 +175,10 @@ impl InputRows<'_> {
             (Field::Embedding { .. }, CollectedColumn::Embeddings(rows)) => {
                 self.embeddings(&self.embedding_vector(at)?, kept, rows)?;
             }
+            (Field::Look { .. }, CollectedColumn::Looks(looks)) => {
+                let (embeddings, mut buffer) = (self.embedding_vector(at)?, Vec::new());
+                looks.extend(kept.map(|row| Look::at(embeddings.row(row, &mut buffer))));
+            }
             (Field::Strength { .. }, CollectedColumn::Strengths { values, similarity }) => {
                 let (name, at) = if *similarity { ("similarity", at + 1) } else { ("distance", at) };
                 self.numbers(name, Null::Refuse("leave the row out"), at, kept, values)?;
@@ -284,7 +289,8 @@ fn key_width(relation: &Relation) -> usize {
 fn field_width(field: &Field) -> usize {
     match field {
         Field::Number { .. } | Field::Integer { .. } => 1,
-        Field::OtherId { .. } | Field::Label { .. } | Field::Strength { .. } | Field::Embedding { .. } => 2,
+        Field::OtherId { .. } | Field::Label { .. } | Field::Strength { .. } => 2,
+        Field::Embedding { .. } | Field::Look { .. } => 2,
     }
 }
 

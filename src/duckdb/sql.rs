@@ -65,7 +65,9 @@ impl Selected {
                 Field::Integer { column, .. } => selected.add(column, name, |name| [format!("{name}::BIGINT")]),
                 Field::OtherId { column } => selected.add(column, name, id_arguments),
                 Field::Label { column, .. } => selected.add(column, name, id_arguments),
-                Field::Embedding { column, .. } => selected.add(column, name, embedding_arguments),
+                Field::Embedding { column, .. } | Field::Look { column } => {
+                    selected.add(column, name, embedding_arguments)
+                }
                 // The one that is not used may be of any type; the other was checked to be a number.
                 Field::Strength { .. } => selected
                     .arguments

@@ -5,23 +5,28 @@ use std::fmt::Display;
 
 use crate::core::error::{EdgeProblem, Error, PointProblem};
 
+/// Where the other rows of the kind are to be found.
+const ALL_LISTED: &str = "invalid_rows(...) lists all such rows";
+
 /// The message about the point with this id.
 pub fn point(problem: &PointProblem, id: &dyn Display) -> String {
     let named = problem.of(format_args!("id {id}"));
-    match problem {
-        PointProblem::DuplicateId => format!("{named}; ids must be unique"),
-        PointProblem::ZeroVector => format!("{named}; leave the row out or use metric := 'l2sq'"),
-        PointProblem::TooLong => format!("{named}; scale the embeddings down"),
-        PointProblem::TooShort => format!("{named}; scale the embeddings up or use metric := 'cosine'"),
-        PointProblem::Empty | PointProblem::NullEmbedding | PointProblem::NotFinite => {
-            format!("{named}; leave the row out")
-        }
+    let way_out = match problem {
+        PointProblem::ZeroVector => "leave the row out or use metric := 'l2sq'",
+        PointProblem::TooLong => "scale the embeddings down",
+        PointProblem::Empty
+        | PointProblem::NullEmbedding
+        | PointProblem::NotFinite
+        | PointProblem::Dimensions { .. } => "leave the row out",
+        PointProblem::DuplicateId => return format!("{named}; ids must be unique"),
+        PointProblem::TooShort => return format!("{named}; scale the embeddings up or use metric := 'cosine'"),
         PointProblem::RowSum(_) => {
-            format!("{}; make them with transition_matrix(...)", problem.of(format_args!("src {id}")))
+            return format!("{}; make them with transition_matrix(...)", problem.of(format_args!("src {id}")));
         }
-        PointProblem::Circle => format!("{named}; clusters are made by dpc_cluster(...)"),
-        PointProblem::Dimensions { .. } | PointProblem::Density(_) => named,
-    }
+        PointProblem::Circle => return format!("{named}; clusters are made by dpc_cluster(...)"),
+        PointProblem::Density(_) => return named,
+    };
+    format!("{named}; {way_out}; {ALL_LISTED}")
 }
 
 /// The message about the edge between these ids.
@@ -84,12 +89,15 @@ mod tests {
             (PointProblem::DuplicateId, "id b occurs more than once; ids must be unique"),
             (
                 PointProblem::ZeroVector,
-                "the embedding of id b is a zero vector, which has no cosine distance; leave the row out or use metric := 'l2sq'",
+                "the embedding of id b is a zero vector, which has no cosine distance; leave the row out or use metric := 'l2sq'; invalid_rows(...) lists all such rows",
             ),
-            (PointProblem::NotFinite, "the embedding of id b contains NaN or infinity; leave the row out"),
+            (
+                PointProblem::NotFinite,
+                "the embedding of id b contains NaN or infinity; leave the row out; invalid_rows(...) lists all such rows",
+            ),
             (
                 PointProblem::TooLong,
-                "the embedding of id b is too long for single precision; scale the embeddings down",
+                "the embedding of id b is too long for single precision; scale the embeddings down; invalid_rows(...) lists all such rows",
             ),
             (
                 PointProblem::TooShort,
@@ -97,10 +105,16 @@ mod tests {
             ),
             (
                 PointProblem::Dimensions { found: 3, expected: 4 },
-                "the embedding of id b has 3 dimensions, others have 4",
+                "the embedding of id b has 3 dimensions, others have 4; leave the row out; invalid_rows(...) lists all such rows",
             ),
-            (PointProblem::Empty, "the embedding of id b is empty; leave the row out"),
-            (PointProblem::NullEmbedding, "the embedding of id b is NULL or contains NULL; leave the row out"),
+            (
+                PointProblem::Empty,
+                "the embedding of id b is empty; leave the row out; invalid_rows(...) lists all such rows",
+            ),
+            (
+                PointProblem::NullEmbedding,
+                "the embedding of id b is NULL or contains NULL; leave the row out; invalid_rows(...) lists all such rows",
+            ),
             (
                 PointProblem::RowSum(0.5),
                 "the probabilities of src b sum to 0.5, not to 1; make them with transition_matrix(...)",

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::failure::{Failure, Result, failed};
 use super::ids::{IdColumn, Ids, Interner};
-use crate::core::embeddings::{EmbeddingRows, Precision};
+use crate::core::embeddings::{EmbeddingRows, Look, Precision};
 use crate::core::error::{Error, PointProblem};
 
 /// A relation, and what is read of it.
@@ -50,6 +50,8 @@ pub enum Field {
     Label { column: String, hint: &'static str },
     /// Lists or arrays of numbers.
     Embedding { column: String, precision: Precision },
+    /// The same, of which is kept what tells whether a row is valid.
+    Look { column: String },
     /// `similarity` where there is one, else `distance`; or `distance` alone.
     Strength { distances_only: bool },
 }
@@ -111,6 +113,7 @@ impl Reads {
             Field::Label { .. } => 8,
             Field::OtherId { .. } => 0,
             Field::Embedding { precision, .. } => precision.row_bytes(dim),
+            Field::Look { .. } => size_of::<Look>(),
         };
         let ends = if self.key == RowKey::Ends { 8 } else { 0 };
         ends + self.fields.iter().map(of_field).sum::<usize>()
@@ -161,6 +164,7 @@ pub enum CollectedColumn {
         numbers: Vec<Option<u32>>,
     },
     Embeddings(EmbeddingRows),
+    Looks(Vec<Look>),
     Strengths {
         values: Vec<f64>,
         similarity: bool,
@@ -218,6 +222,7 @@ impl CollectedColumn {
                 numbers.extend(more.into_iter().map(|number| number.map(|number| new[number as usize])));
             }
             (Self::Embeddings(rows), Self::Embeddings(more)) => rows.append(more)?,
+            (Self::Looks(looks), Self::Looks(mut more)) => looks.append(&mut more),
             (Self::Strengths { values, .. }, Self::Strengths { values: mut more, .. }) => values.append(&mut more),
             _ => unreachable!("a field has columns of one kind"),
         }

@@ -25,11 +25,11 @@ pub use estimate::{Estimate, choice, estimates};
 pub use graph::{ABSENT, KnnGraph};
 use instructions::Instructions;
 pub use options::{CONNECTIVITY, EXPANSION_ADD, EXPANSION_SEARCH, HnswOptions, K, KnnOptions, Method};
-pub use points::{Metric, Points};
+pub use points::{Metric, Points, check_length, check_longest};
 use search::Search;
 
 use crate::core::embeddings::Precision;
-use crate::core::error::{Error, PointProblem, Result};
+use crate::core::error::{Error, Result};
 use crate::core::monitor::Monitor;
 
 /// The k-NN graph of `points`, each among the others.
@@ -110,24 +110,13 @@ impl KnnOptions {
     }
 }
 
-/// The length of the longest row, at least, unless all are zero: such rows that differ in the last bit of their
-/// greatest feature have a squared distance of 2^-126, which is as small as a normal number of single precision gets.
-const SHORTEST: f64 = 1.0 / (1u64 << 39) as f64;
-
-fn check_lengths(search: &Search) -> Result<()> {
-    let longest = search.longest();
-    if search.base.metric() == Metric::L2sq && longest > 0.0 && longest < SHORTEST {
-        return Err(Error::point(search.queries().longest_row(), PointProblem::TooShort));
-    }
-    Ok(())
-}
-
 /// Run the search by the method that is asked for.
 fn find(search: &Search, options: &KnnOptions, monitor: &Monitor) -> Result<KnnGraph> {
     let others = search.base.len() - usize::from(search.queries.is_none() && !search.base.is_empty());
     let mut graph = KnnGraph::empty(search.queries().len(), options.k.min(others));
     if graph.k > 0 && graph.rows > 0 {
-        check_lengths(search)?;
+        check_longest(search.base.metric(), search.longest())
+            .map_err(|problem| Error::point(search.queries().longest_row(), problem))?;
         match options.resolved(search.base.len(), search.queries.is_some(), search.base.dim()) {
             #[cfg(feature = "usearch")]
             Method::Hnsw => hnsw::search(search, &options.hnsw, &mut graph, monitor)?,

@@ -44,6 +44,34 @@ impl Metric {
     }
 }
 
+/// Refuse a point of this squared length.
+///
+/// # Errors
+/// If it is 0 under cosine, or too great for single precision under another metric.
+pub fn check_length(metric: Metric, squared_length: f64) -> Result<(), PointProblem> {
+    // A product of two rows, and the sum of two squared lengths, must stay below f32::MAX.
+    match metric {
+        Metric::Cosine if squared_length == 0.0 => Err(PointProblem::ZeroVector),
+        Metric::Ip | Metric::L2sq if squared_length > f64::from(f32::MAX) / 4.0 => Err(PointProblem::TooLong),
+        _ => Ok(()),
+    }
+}
+
+/// The length of the longest row, at least, unless all are zero: such rows that differ in the last bit of their
+/// greatest feature have a squared distance of 2^-126, which is as small as a normal number of single precision gets.
+const SHORTEST: f64 = 1.0 / (1u64 << 39) as f64;
+
+/// Refuse points of which the longest has this length.
+///
+/// # Errors
+/// If their squared distances would not fit single precision.
+pub fn check_longest(metric: Metric, longest: f64) -> Result<(), PointProblem> {
+    if metric == Metric::L2sq && longest > 0.0 && longest < SHORTEST {
+        return Err(PointProblem::TooShort);
+    }
+    Ok(())
+}
+
 /// N points, with what a distance needs of each.
 #[derive(Debug, Clone)]
 pub struct Points {
@@ -65,11 +93,10 @@ impl Points {
         let squared_length = |row: usize| monitor.check().map(|()| embeddings.row(row).dot(embeddings.row(row)));
         let squared_lengths: Vec<f64> =
             (0..embeddings.len()).into_par_iter().map(squared_length).collect::<Result<_>>()?;
-        // A product of two rows, and the sum of two squared lengths, must stay below f32::MAX.
-        match squared_lengths.iter().position(|&s| s > f64::from(f32::MAX) / 4.0) {
-            Some(row) => Err(Error::point(row, PointProblem::TooLong)),
-            None => Ok(Self { embeddings, metric, squared_lengths }),
+        for (row, &squared_length) in squared_lengths.iter().enumerate() {
+            check_length(metric, squared_length).map_err(|problem| Error::point(row, problem))?;
         }
+        Ok(Self { embeddings, metric, squared_lengths })
     }
 
     /// A copy of these points, in this order.

@@ -17,10 +17,7 @@ pub static FUNCTION: Function = Function {
     nested_example: None,
     build: |call| {
         let (id, embedding) = (call.column(&ID)?, call.column(&EMBEDDING)?);
-        if id.eq_ignore_ascii_case("cluster_id") {
-            let what = "is also another column of the result; rename it in a view";
-            return Err(call.error(format!("id := '{id}' {what}")));
-        }
+        check_name(call, &id, "cluster_id")?;
         let options = Kmeans {
             clusters: call.get(&CLUSTERS)?,
             metric: call.get(&METRIC)?,
@@ -30,6 +27,14 @@ pub static FUNCTION: Function = Function {
         Ok(call.add(KmeansCluster { source, id, options }).node)
     },
 };
+
+/// The result has a column of the ids and this one.
+pub fn check_name(call: &Call<'_>, id: &str, other: &str) -> Checked<()> {
+    if id.eq_ignore_ascii_case(other) {
+        return Err(call.error(format!("id := '{id}' is also another column of the result; rename it in a view")));
+    }
+    Ok(())
+}
 
 const CLUSTERS: Parameter<Count> = Parameter {
     name: "clusters",

@@ -10,6 +10,7 @@ mod cluster_tree;
 mod cluster_with;
 mod decision_graph;
 mod dpc_cluster;
+mod invalid_rows;
 mod kmeans_cluster;
 mod knn_graph;
 mod knn_methods;
@@ -28,7 +29,7 @@ pub use suggest_splits::{CLUSTERS, CLUSTERS_ID, StoredClusters};
 use super::plan::Function;
 
 /// All functions that are made of operators.
-pub static FUNCTIONS: [&Function; 20] = [
+pub static FUNCTIONS: [&Function; 21] = [
     &knn_graph::FUNCTION,
     &transition_matrix::FUNCTION,
     &auto_parameters::FUNCTION,
@@ -47,6 +48,7 @@ pub static FUNCTIONS: [&Function; 20] = [
     &assign_clusters::FUNCTION,
     &cluster_with::FUNCTION,
     &kmeans_cluster::FUNCTION,
+    &invalid_rows::FUNCTION,
     &knn_methods::FUNCTION,
     &train_similarity::FUNCTION,
 ];
