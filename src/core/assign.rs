@@ -16,7 +16,7 @@ use rayon::prelude::*;
 
 use crate::core::agglomeration::Between;
 use crate::core::calibration;
-use crate::core::cluster_tree::{height, strength};
+use crate::core::cluster_tree::{POWER, height, strength};
 use crate::core::dpc::check_tau;
 use crate::core::error::Result;
 use crate::core::knn::{KnnGraph, KnnOptions, Method, Points, knn_queries};
@@ -252,7 +252,7 @@ impl Around<'_> {
             let pairs = (self.sizes[cluster as usize] - usize::from(itself)) as f64;
             let open = members.iter().map(|neighbor| neighbor.open).sum::<f64>() / members.len() as f64;
             let between = Between { sum, edges };
-            let height = height(between, pairs, own_open * open);
+            let height = height(between, pairs, own_open * open, POWER);
             if edges > 0.0 && best.is_none_or(|best| height > best.height) {
                 let strongest = members.iter().map(|neighbor| neighbor.strength).fold(0.0, f64::max);
                 let strength = strength(strongest, between, pairs, own_open * open);

@@ -57,6 +57,7 @@ pub struct ClusterTree {
 
 /// The height of two clusters, upside down: the highest merge is the nearest.
 struct Censored {
+    power: f64,
     sizes: Vec<f64>,
     /// Sums over a cluster's points.
     open: Vec<f64>,
@@ -65,8 +66,8 @@ struct Censored {
 }
 
 /// The height of two clusters with so many pairs of points: the mean of `open` of both, multiplied, is `open`.
-pub(crate) fn height(between: Between, pairs: f64, open: f64) -> f64 {
-    between.sum / counted(between, pairs, open).powf(POWER)
+pub(crate) fn height(between: Between, pairs: f64, open: f64, power: f64) -> f64 {
+    between.sum / counted(between, pairs, open).powf(power)
 }
 
 /// How many of the pairs count: those with an edge, and of the others the part that is not open.
@@ -78,7 +79,7 @@ impl Linkage for Censored {
     fn distance(&self, a: u32, b: u32, between: Between) -> f64 {
         let (a, b) = (a as usize, b as usize);
         let pairs = self.sizes[a] * self.sizes[b];
-        1.0 / height(between, pairs, self.open[a] * self.open[b] / pairs)
+        1.0 / height(between, pairs, self.open[a] * self.open[b] / pairs, self.power)
     }
 
     fn merged(&mut self, a: u32, b: u32) {
@@ -104,6 +105,17 @@ impl ClusterTree {
     /// # Errors
     /// If the constraints contradict each other, or the run is stopped.
     pub fn new(links: &Links, constraints: &Constraints, monitor: &Monitor) -> Result<Self> {
+        Self::within(links, POWER, LOWEST, constraints, monitor)
+    }
+
+    /// The same, with another power in the height, and another lowest one.
+    pub(crate) fn within(
+        links: &Links,
+        power: f64,
+        lowest: f64,
+        constraints: &Constraints,
+        monitor: &Monitor,
+    ) -> Result<Self> {
         let n = links.len();
         let mut trees = constraints.trees(n)?;
         let mut edges: Vec<HashMap<u32, Between>> = vec![HashMap::new(); n];
@@ -117,8 +129,8 @@ impl ClusterTree {
                 edges[link.to as usize].insert(i as u32, between);
             }
         }
-        let linkage = Censored { sizes: vec![1.0; n], open: links.open.clone(), first: (0..n as u32).collect() };
-        let mut clusters = Agglomeration::new(edges, linkage, 1.0 / LOWEST);
+        let linkage = Censored { power, sizes: vec![1.0; n], open: links.open.clone(), first: (0..n as u32).collect() };
+        let mut clusters = Agglomeration::new(edges, linkage, 1.0 / lowest);
         let mut merges = Vec::new();
         let mut sets = UnionFind::new(n);
         let mut cluster: Vec<u32> = (0..n as u32).collect();

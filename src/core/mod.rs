@@ -25,6 +25,7 @@ pub mod record_batch;
 pub mod relabel;
 pub mod row;
 pub mod scores;
+pub mod separation;
 pub mod similarity;
 pub mod sparse;
 pub mod suggest;

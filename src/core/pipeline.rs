@@ -10,7 +10,7 @@ use crate::core::monitor::Monitor;
 use crate::core::ndde::{self, NddeOptions};
 use crate::core::similarity::Kernel;
 use crate::core::sparse::Matrix;
-use crate::core::{calibration, tpdi, transition};
+use crate::core::{calibration, separation, tpdi, transition};
 
 /// The parameters of a whole run.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
@@ -90,7 +90,7 @@ pub struct Stages {
 }
 
 impl Stages {
-    /// All stages but the last. The constraints are for clusters without a threshold.
+    /// All stages but the last.
     pub(crate) fn run(
         points: Embeddings,
         options: &ClusterOptions,
@@ -106,6 +106,11 @@ impl Stages {
             None => calibration::of_graph(&graph, monitor)?.1,
         };
         drop(graph);
+        let separated = match options.tau {
+            Some(_) => separation::separated(&transition, constraints, monitor)?,
+            None => None,
+        };
+        let transition = separated.unwrap_or(transition);
         let cut = match options.tau {
             Some(tau) => Cut::Tau(tau),
             None => Cut::Clusters(Clusters::new(&transition, constraints, monitor)?),

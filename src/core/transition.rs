@@ -44,11 +44,15 @@ pub fn from_similarities(similarities: &Matrix, monitor: &Monitor) -> Result<Mat
     build(similarities.rows(), |i| row(similarities, i), similarity, monitor)
 }
 
-/// P of which the steps between two communities are taken away.
+/// P of which some steps are taken away; none of a point to itself may be among them.
 ///
 /// # Errors
 /// If the run is stopped.
-pub fn within(transition: &Matrix, community: &[u32], monitor: &Monitor) -> Result<Matrix> {
+pub(crate) fn without(
+    transition: &Matrix,
+    is_taken: impl Fn(u32, u32) -> bool + Sync,
+    monitor: &Monitor,
+) -> Result<Matrix> {
     let (starts, columns, values) = transition.clone().into_raw_storage();
     let mut kept = values;
     units(&starts, &mut kept, ROWS).into_par_iter().try_for_each(|(rows, values)| {
@@ -59,7 +63,7 @@ pub fn within(transition: &Matrix, community: &[u32], monitor: &Monitor) -> Resu
             let values = &mut values[places.start - first..places.end - first];
             let mut sum = 0.0;
             for (&j, p) in columns[places].iter().zip(&mut *values) {
-                if community[i] != community[j as usize] {
+                if is_taken(i as u32, j) {
                     *p = 0.0;
                 }
                 sum += *p;

@@ -1,15 +1,15 @@
 //! `cluster_embeddings(source, ...)`: all five stages in one call.
 
-use super::dpc_cluster::{
-    self, CANNOT_LINK, CutBy, GivenRelations, MUST_LINK, PREVIOUS, PeaksInput, RETURNS_STRENGTH, check_name,
-};
+use super::dpc_cluster::{self, CutBy, GivenRelations, PREVIOUS, PeaksInput, RETURNS_STRENGTH, check_name};
 use super::knn_graph::{
     self, CONNECTIVITY, EMBEDDING, EXPANSION_ADD, EXPANSION_SEARCH, GraphOptions, ID, K, METHOD, METRIC, PRECISION,
     SOURCE,
 };
 use super::linkage_cluster::{self, CLUSTERS};
 use super::ndde::{self, EPSILON, MAX_ITERATIONS};
+use super::pairs::{CANNOT_LINK, MUST_LINK};
 use super::partitions::PartitionedRuns;
+use super::separated;
 use super::tpdi;
 use super::transition_matrix::{self, KERNEL, KernelChoice, MODEL};
 use crate::core::similarity::Kernel;
@@ -87,6 +87,7 @@ fn whole(call: &mut Call<'_>, id: String, kernel: KernelChoice, tau: Option<f64>
     let transition = transition_matrix::build(call, graph, kernel, None)?;
     let given = GivenRelations::of(call, &id)?;
     let Some(tau) = tau else { return linkage_cluster::build(call, transition, given, id) };
+    let transition = separated::build(call, transition, given.pairs);
     let density = ndde::build(call, transition)?;
     let distance = tpdi::build(call, transition);
     let peaks = PeaksInput::Stages(PeakInputs::new(density, distance), CutBy::Tau(tau));
@@ -115,8 +116,7 @@ fn partitioned(
     let source = call.relation(&SOURCE, reads)?;
     let ndde = ndde::options(call)?;
     let given = GivenRelations::of(call, &id)?;
-    let GivenRelations { must_link, cannot_link, .. } = given;
-    let runs = PartitionedRuns { source, graph, kernel, ndde, tau, must_link, cannot_link };
+    let runs = PartitionedRuns { source, graph, kernel, ndde, tau, pairs: given.pairs };
     let peaks = PeaksInput::Partitions(call.add(runs), tau);
     dpc_cluster::build(call, peaks, given, id, Some(column))
 }

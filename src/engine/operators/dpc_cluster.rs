@@ -3,7 +3,8 @@
 
 use std::sync::Arc;
 
-use super::partitions::{Pairs, Partitioned, PartitionedPeaks};
+use super::pairs::{CANNOT_LINK, GivenPairs, MUST_LINK, Pairs};
+use super::partitions::{Partitioned, PartitionedPeaks};
 use crate::core::cluster_tree::Clusters;
 use crate::core::constraints::Constraints;
 use crate::core::dpc::{self, Clustering};
@@ -65,20 +66,6 @@ pub const PREVIOUS: Parameter<OrNull<RelationName>> = Parameter {
     takes: OrNull(OF_POINTS),
     description: "name of a relation with the cluster_id of each id in an earlier clustering: clusters keep the id of the one that they overlap most, new ones get ids beyond the greatest. NULL: ids from 0",
 };
-const OF_PAIRS: RelationName = RelationName { is: "the name of a relation with columns src, dst" };
-pub const MUST_LINK: Parameter<OrNull<RelationName>> = Parameter {
-    name: "must_link",
-    default: DefaultValue::Null,
-    takes: OrNull(OF_PAIRS),
-    description: "name of a relation with src and dst: pairs that share a cluster. NULL: none",
-};
-pub const CANNOT_LINK: Parameter<OrNull<RelationName>> = Parameter {
-    name: "cannot_link",
-    default: DefaultValue::Null,
-    takes: OrNull(OF_PAIRS),
-    description: "name of a relation with src and dst: pairs that do not share a cluster, such as two faces in one photo. NULL: none",
-};
-
 /// The columns of the result beside the id.
 const OTHER_COLUMNS: [&str; 6] = ["cluster_id", "parent_id", "delta", "density", "is_peak", "strength"];
 
@@ -114,26 +101,21 @@ pub enum CutBy {
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct GivenRelations {
     previous: Option<Input<Previous>>,
-    pub must_link: Option<Input<Pairs>>,
-    pub cannot_link: Option<Input<Pairs>>,
+    pub pairs: GivenPairs,
 }
 
 impl GivenRelations {
     /// Those of a call; `id` is the column of the ids in `previous`.
     pub fn of(call: &mut Call<'_>, id: &str) -> Checked<Self> {
         let previous = call.get(&PREVIOUS)?;
-        let (must_link, cannot_link) = (call.get(&MUST_LINK)?, call.get(&CANNOT_LINK)?);
         let cluster = Field::Integer { column: "cluster_id", null: Null::Skip };
         let previous =
             previous.map(|name| call.read(PREVIOUS.name, name, Reads::by_id(id, MADE_BY_DPC, vec![cluster])));
-        let must_link = must_link.map(|name| call.read(MUST_LINK.name, name, Pairs::reads()));
-        let cannot_link = cannot_link.map(|name| call.read(CANNOT_LINK.name, name, Pairs::reads()));
-        Ok(Self { previous, must_link, cannot_link })
+        Ok(Self { previous, pairs: GivenPairs::of(call)? })
     }
 
     fn nodes(&self) -> impl Iterator<Item = usize> {
-        let pairs = [self.must_link, self.cannot_link].into_iter().flatten().map(|input| input.node);
-        self.previous.into_iter().map(|input| input.node).chain(pairs)
+        self.previous.into_iter().map(|input| input.node).chain(self.pairs.nodes())
     }
 }
 
@@ -227,10 +209,10 @@ impl Operator for DensityPeaks {
     fn run(&self, run: &mut Run<'_>) -> Result<PointClusters> {
         // What is given is read and checked before the long work, because it may be wrong.
         let previous = self.given.previous.map(|previous| run.read(previous)).transpose()?;
-        let must_link = self.given.must_link.map(|pairs| Pairs::of(run, pairs)).transpose()?;
-        let cannot_link = self.given.cannot_link.map(|pairs| Pairs::of(run, pairs)).transpose()?;
+        let must_link = self.given.pairs.must_link.map(|pairs| Pairs::of(run, pairs)).transpose()?;
+        let cannot_link = self.given.pairs.cannot_link.map(|pairs| Pairs::of(run, pairs)).transpose()?;
         if let Some(cannot_link) = &cannot_link {
-            check_contradictions(must_link.as_deref(), cannot_link)?;
+            Pairs::check_contradictions(must_link.as_deref(), cannot_link)?;
         }
         let monitor = run.monitor;
         let of = |pairs: Option<Arc<Pairs>>, ids: &Ids| pairs.map_or(Ok(vec![]), |pairs| pairs.numbered(ids));
@@ -268,13 +250,6 @@ impl Operator for DensityPeaks {
         let cluster_ids = previous.map(|previous| previous.relabel(&clustering, &ids)).transpose()?;
         Ok(PointClusters { clustering, cluster_ids, ids, partitions })
     }
-}
-
-/// Names a pair that must and cannot share a cluster.
-fn check_contradictions(must_link: Option<&Pairs>, cannot_link: &Pairs) -> Result<()> {
-    let none = Pairs::none_like(cannot_link);
-    let (all, constraints) = Pairs::constraints(cannot_link, must_link.unwrap_or(&none));
-    constraints.check(all.len()).map_err(failed(&cannot_link.label, &all))
 }
 
 /// An earlier clustering.

@@ -1,7 +1,8 @@
 //! `linkage_cluster(transition, ...)`: clusters of a transition matrix without a threshold.
 
-use super::dpc_cluster::{self, CANNOT_LINK, CutBy, GivenRelations, MUST_LINK, PREVIOUS, PeaksInput, RETURNS_STRENGTH};
+use super::dpc_cluster::{self, CutBy, GivenRelations, PREVIOUS, PeaksInput, RETURNS_STRENGTH};
 use super::ndde::{self, EPSILON, MAX_ITERATIONS, TRANSITION};
+use super::pairs::{CANNOT_LINK, MUST_LINK};
 use super::tpdi;
 use crate::engine::peaks::PeakInputs;
 use crate::engine::prelude::*;

@@ -5,6 +5,7 @@ use std::fmt::Display;
 use std::sync::{Arc, Mutex};
 
 use super::knn_graph::{After, GraphOptions, GraphSize, check_fits, need};
+use super::pairs::GivenPairs;
 use super::transition_matrix::edge_bytes;
 use crate::core::constraints::Constraints;
 use crate::core::embeddings::Precision;
@@ -15,7 +16,6 @@ use crate::core::pipeline::{ClusterOptions, Cut, Stages};
 use crate::core::similarity::Kernel;
 use crate::engine::peaks::Peaks;
 use crate::engine::prelude::*;
-use crate::engine::relation::CollectedKeys;
 use crate::engine::values::{Edges, PointRows};
 
 /// All stages but the last over each partition.
@@ -28,8 +28,7 @@ pub struct PartitionedRuns {
     pub ndde: NddeOptions,
     /// `None`: clusters without a threshold.
     pub tau: Option<f64>,
-    pub must_link: Option<Input<Pairs>>,
-    pub cannot_link: Option<Input<Pairs>>,
+    pub pairs: GivenPairs,
 }
 
 /// What all partitions' runs gave.
@@ -62,8 +61,7 @@ impl Operator for PartitionedRuns {
     type Output = PartitionedPeaks;
 
     fn inputs(&self) -> Vec<usize> {
-        let pairs = [self.must_link, self.cannot_link].into_iter().flatten().map(|pairs| pairs.node);
-        std::iter::once(self.source.node).chain(pairs).collect()
+        std::iter::once(self.source.node).chain(self.pairs.nodes()).collect()
     }
 
     fn columns(&self) -> Vec<Column<PartitionedPeaks>> {
@@ -78,10 +76,10 @@ impl Operator for PartitionedRuns {
         let label = run.label(self.source);
         let PartitionedRows { points: PointRows { ids, embeddings }, values, of } = run.take(self.source)?;
         let mut constraints = Constraints::default();
-        if let Some(cannot_link) = self.cannot_link {
+        if let Some(cannot_link) = self.pairs.cannot_link {
             constraints.cannot_link = run.read(cannot_link)?.numbered(&ids)?;
         }
-        if let Some(must_link) = self.must_link {
+        if let Some(must_link) = self.pairs.must_link {
             let must_link = run.read(must_link)?;
             constraints.must_link = must_link.numbered(&ids)?;
             let apart = |&(a, b): &(u32, u32)| of[a as usize] != of[b as usize];
@@ -151,74 +149,5 @@ impl FromRows for PartitionedRows {
         let (values, places) = values.sorted();
         let of = numbers.into_iter().map(|number| number.map(|number| places[number as usize])).collect();
         Ok(Self { points, values: Arc::new(values), of })
-    }
-}
-
-/// Pairs of a relation, their ends numbered by its ids in their order.
-#[derive(Debug)]
-pub struct Pairs {
-    ids: Arc<Ids>,
-    ends: Vec<(u32, u32)>,
-    pub label: String,
-}
-
-impl Pairs {
-    pub fn reads() -> Reads {
-        Reads::by_ends("the columns of pairs are src and dst", vec![])
-    }
-
-    /// The pairs that an input gives.
-    pub fn of(run: &mut Run<'_>, input: Input<Self>) -> Result<Arc<Self>> {
-        run.read(input)
-    }
-
-    /// No pairs, of ids of the same type.
-    pub fn none_like(other: &Self) -> Self {
-        Self { ids: Arc::new(Ids::none_like(&other.ids)), ends: vec![], label: String::new() }
-    }
-
-    /// All ids of the two, and the two as constraints in their numbers.
-    pub fn constraints(cannot_link: &Self, must_link: &Self) -> (Arc<Ids>, Constraints) {
-        let used = vec![true; must_link.ids.len()];
-        let (all, of_cannot, of_must) = Ids::union(&cannot_link.ids, &must_link.ids, &used);
-        let (must_link, cannot_link) = (must_link.renumber(&of_must), cannot_link.renumber(&of_cannot));
-        (Arc::new(all), Constraints { must_link, cannot_link })
-    }
-
-    /// Each pair in other numbers, those of all ids.
-    fn renumber(&self, numbers: &[u32]) -> Vec<(u32, u32)> {
-        self.ends.iter().map(|&(a, b)| (numbers[a as usize], numbers[b as usize])).collect()
-    }
-
-    /// Refuse pairs of something else.
-    fn check(&self, mut known: impl Iterator<Item = bool>) -> Result<()> {
-        if self.ids.len() == 0 || known.any(|known| known) {
-            return Ok(());
-        }
-        let error = "none of its ids is one of the points; src and dst must hold ids of points";
-        Err(Failure::of(&self.label, Error::Input(error.into())))
-    }
-
-    /// Each pair in the numbers of the points, but for those of a point that is no longer there.
-    pub fn numbered(&self, points: &Ids) -> Result<Vec<(u32, u32)>> {
-        let numbers = self.ids.numbers_in(points);
-        self.check(numbers.iter().map(Option::is_some))?;
-        let pair = |&(a, b): &(u32, u32)| Some((numbers[a as usize]?, numbers[b as usize]?));
-        Ok(self.ends.iter().filter_map(pair).collect())
-    }
-}
-
-impl FromRows for Pairs {
-    fn from_rows(rows: Collected, label: &str, run: &Run<'_>) -> Result<Self> {
-        let CollectedKeys::Ends { ids, src, dst } = rows.keys else { unreachable!("the relation has a row a pair") };
-        let (ids, places) = ids.sorted();
-        let ends = src.iter().zip(&dst).map(|(&a, &b)| (places[a as usize], places[b as usize])).collect();
-        let pairs = Self { ids: Arc::new(ids), ends, label: label.into() };
-        if let Some(CollectedKeys::Ids(points)) = run.all_points() {
-            let mut known = vec![false; pairs.ids.len()];
-            pairs.ids.numbers_of(points).into_iter().flatten().for_each(|number| known[number as usize] = true);
-            pairs.check(known.into_iter())?;
-        }
-        Ok(pairs)
     }
 }

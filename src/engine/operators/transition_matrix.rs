@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use super::both_ways::{BothWays, UNDIRECTED};
+
 use super::knn_graph::{EMBEDDING, ID, points_of};
+use super::pairs::{self, GivenPairs};
+use super::separated;
 use crate::core::calibration::{self, Calibration};
 use crate::core::embeddings::Precision;
 use crate::core::error::Error;
@@ -23,7 +26,7 @@ pub static FUNCTION: Function = Function {
     name: "transition_matrix",
     description: "The probability of a step from each point to itself and to each neighbor: its similarity, divided by the row's sum.",
     returns: "Returns src, dst and probability, the point itself included; the probabilities of a src sum to 1.",
-    parameters: &[&GRAPH, &KERNEL, &SIGMA, &MODEL, &SOURCE, &ID, &EMBEDDING, &UNDIRECTED],
+    parameters: &[&GRAPH, &KERNEL, &SIGMA, &MODEL, &SOURCE, &ID, &EMBEDDING, &UNDIRECTED, &MUST_LINK, &CANNOT_LINK],
     examples: &[
         "FROM transition_matrix('g')",
         "FROM transition_matrix('g', source := 'faces', model := 'similarity.onnx')",
@@ -47,10 +50,20 @@ pub static FUNCTION: Function = Function {
             }
         };
         let source = call.get(&SOURCE)?;
-        build(call, graph, kernel, source).map(|transition| transition.node)
+        let transition = build(call, graph, kernel, source)?;
+        let pairs = GivenPairs::of(call)?;
+        Ok(separated::build(call, transition, pairs).node)
     },
 };
 
+const MUST_LINK: Parameter<OrNull<RelationName>> = Parameter {
+    description: "name of a relation with src and dst: pairs that share a cluster, which say how far a pair of cannot_link reaches. NULL: none",
+    ..pairs::MUST_LINK
+};
+const CANNOT_LINK: Parameter<OrNull<RelationName>> = Parameter {
+    description: "name of a relation with src and dst: pairs that do not share a cluster; no step is left between what is near to one and what is near to the other. NULL: none",
+    ..pairs::CANNOT_LINK
+};
 const GRAPH: Parameter<StageOrRelation> = Parameter {
     name: "graph",
     default: DefaultValue::Required,
