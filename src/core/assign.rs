@@ -70,17 +70,34 @@ pub fn sample_size(base: usize, options: &AssignOptions) -> usize {
     if options.kernel.is_some() && options.tau.is_some() { 0 } else { base.min(SAMPLE) }
 }
 
-/// Assign each of `new` to the clusters of the base.
+/// Assign each of `new` to the clusters of the base, each as if it were the only one.
 ///
 /// # Errors
-/// If an option is out of range, the two are of different dimensions, metrics or precisions, a
-/// distance is negative (`ip` of vectors longer than 1; the edge counts new points after those of the
-/// base), or the run is stopped.
+/// As [`assign_apart`].
 pub fn assign(
     base: &Points,
     new: &Points,
     clusters: BaseClusters<'_>,
     options: &AssignOptions,
+    monitor: &Monitor,
+) -> Result<Vec<Assignment>> {
+    assign_apart(base, new, clusters, options, &[], monitor)
+}
+
+/// Likewise, but that the two of a pair of `cannot_link` do not join one cluster. New points are numbered after those
+/// of the base. Of two that would, the one that is surer of it does, by its strength or else its distance; the other
+/// looks among its neighbors of other clusters.
+///
+/// # Errors
+/// If an option is out of range, the two are of different dimensions, metrics or precisions, a
+/// distance is negative (`ip` of vectors longer than 1; the edge counts new points after those of the
+/// base), or the run is stopped.
+pub fn assign_apart(
+    base: &Points,
+    new: &Points,
+    clusters: BaseClusters<'_>,
+    options: &AssignOptions,
+    cannot_link: &[(u32, u32)],
     monitor: &Monitor,
 ) -> Result<Vec<Assignment>> {
     options.tau.map_or(Ok(()), check_tau)?;
@@ -115,19 +132,48 @@ pub fn assign(
             lowest_height(found.collect::<Result<Vec<_>>>()?.into_iter().flatten().collect())
         }
     };
+    let joined = |around_it: &[BaseNeighbor], density: f64, free: &dyn Fn(u32) -> bool| match options.tau {
+        Some(tau) => by_threshold(around_it, density, tau, free),
+        None => {
+            let best = around.highest(around_it, None, free);
+            within(around_it, density, best.filter(|best| best.height >= lowest))
+        }
+    };
+    let mut partners = vec![Vec::new(); of_new.len()];
+    for (a, b) in cannot_link.iter().flat_map(|&(a, b)| [(a as usize, b), (b as usize, a)]) {
+        if let Some(at) = a.checked_sub(base.len()) {
+            partners[at].push(b);
+        }
+    }
     let of_point = |roots: &mut Vec<f64>, at: usize| {
         monitor.check()?;
         let seen = Seen { row: of_new.row(at), point: base.len() + at, left_out: None };
         let (neighbors, density) = around.neighbors(&seen, roots)?;
-        Ok(match options.tau {
-            Some(tau) => by_threshold(&neighbors, density, tau),
-            None => {
-                let best = around.highest(&neighbors, &seen);
-                within(&neighbors, density, best.filter(|best| best.height >= lowest))
-            }
-        })
+        let found = joined(&neighbors, density, &|_| true);
+        Ok((found, if partners[at].is_empty() { vec![] } else { neighbors }))
     };
-    (0..of_new.len()).into_par_iter().map_init(roots, of_point).collect()
+    let found = (0..of_new.len()).into_par_iter().map_init(roots, of_point);
+    let (mut found, around_them): (Vec<Assignment>, Vec<Vec<BaseNeighbor>>) =
+        found.collect::<Result<Vec<_>>>()?.into_iter().unzip();
+    let sureness = |at: usize| found[at].strength.or(found[at].delta.map(|delta| -delta)).unwrap_or(f64::NEG_INFINITY);
+    let mut surest: Vec<usize> = (0..found.len()).filter(|&at| !partners[at].is_empty()).collect();
+    surest.sort_by(|&a, &b| sureness(b).total_cmp(&sureness(a)));
+    let mut placed = vec![false; found.len()];
+    for at in surest {
+        monitor.check()?;
+        let cluster_of = |parent: u32| clusters.cluster[parent as usize];
+        let taken: Vec<u32> = (partners[at].iter())
+            .filter_map(|&partner| match (partner as usize).checked_sub(base.len()) {
+                Some(other) => found[other].parent.filter(|_| placed[other]).map(cluster_of),
+                None => Some(cluster_of(partner)),
+            })
+            .collect();
+        if found[at].parent.is_some_and(|parent| taken.contains(&cluster_of(parent))) {
+            found[at] = joined(&around_them[at], found[at].density, &|cluster| !taken.contains(&cluster));
+        }
+        placed[at] = true;
+    }
+    Ok(found)
 }
 
 /// A point that takes its place among the base.
@@ -238,17 +284,18 @@ impl Around<'_> {
         Ok(Met { shared: shared / sum.sqrt(), back: back / sum, open })
     }
 
-    /// The cluster that a point with these neighbors is highest with; of equal ones the smallest.
-    fn highest(&self, around: &[BaseNeighbor], seen: &Seen<'_>) -> Option<Highest> {
+    /// The cluster that a point with these neighbors is highest with, of those that are free to it; of equal ones the
+    /// smallest. `left_out` is the point itself, if it is of the base.
+    fn highest(&self, around: &[BaseNeighbor], left_out: Option<u32>, free: &dyn Fn(u32) -> bool) -> Option<Highest> {
         let own_open = around.iter().map(|neighbor| neighbor.similarity).fold(1.0, f64::min);
-        let mut order: Vec<&BaseNeighbor> = around.iter().collect();
+        let mut order: Vec<&BaseNeighbor> = around.iter().filter(|neighbor| free(neighbor.cluster)).collect();
         order.sort_by_key(|neighbor| neighbor.cluster);
         let mut best: Option<Highest> = None;
         for members in order.chunk_by(|a, b| a.cluster == b.cluster) {
             let cluster = members[0].cluster;
             let links = members.iter().filter(|neighbor| neighbor.strength >= FLOOR);
             let (sum, edges) = links.fold((0.0, 0.0), |(sum, edges), link| (sum + link.strength, edges + 1.0));
-            let itself = seen.left_out.is_some_and(|own| self.clusters.cluster[own as usize] == cluster);
+            let itself = left_out.is_some_and(|own| self.clusters.cluster[own as usize] == cluster);
             let pairs = (self.sizes[cluster as usize] - usize::from(itself)) as f64;
             let open = members.iter().map(|neighbor| neighbor.open).sum::<f64>() / members.len() as f64;
             let between = Between { sum, edges };
@@ -267,7 +314,7 @@ impl Around<'_> {
     fn rejoins(&self, seen: &Seen<'_>, roots: &mut [f64]) -> Result<Option<(f64, bool)>> {
         let (neighbors, _) = self.neighbors(seen, roots)?;
         let own = self.clusters.cluster[seen.point];
-        let highest = self.highest(&neighbors, seen);
+        let highest = self.highest(&neighbors, seen.left_out, &|_| true);
         Ok(match (highest, self.sizes[own as usize] > 1) {
             (highest, false) => Some((highest.map_or(0.0, |best| best.height), false)),
             (Some(Highest { cluster, height, .. }), true) => (cluster == own).then_some((height, true)),
@@ -310,12 +357,14 @@ fn assignment(joined: Option<&BaseNeighbor>, above: Option<&BaseNeighbor>, densi
 }
 
 /// The nearest neighbor of higher density, if it is nearer than tau; else the nearest of those that
-/// would join the new point.
-fn by_threshold(around: &[BaseNeighbor], density: f64, tau: f64) -> Assignment {
-    let above = nearest_above(around, density);
-    let below = || nearest(around, |neighbor| neighbor.density < density && neighbor.would_join);
-    let near = |neighbor: &&BaseNeighbor| neighbor.distance < tau;
-    assignment(above.filter(near).or_else(|| below().filter(near)), above, density)
+/// would join the new point; of both only those whose clusters are free to it.
+fn by_threshold(around: &[BaseNeighbor], density: f64, tau: f64, free: &dyn Fn(u32) -> bool) -> Assignment {
+    let near = |wanted: &dyn Fn(&BaseNeighbor) -> bool| {
+        nearest(around, |neighbor| free(neighbor.cluster) && wanted(neighbor)).filter(|found| found.distance < tau)
+    };
+    let joined = near(&|neighbor| neighbor.density >= density);
+    let joined = joined.or_else(|| near(&|neighbor| neighbor.density < density && neighbor.would_join));
+    assignment(joined, nearest_above(around, density), density)
 }
 
 /// In the cluster that it joins: the nearest neighbor of higher density, else the nearest.

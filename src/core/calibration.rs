@@ -150,8 +150,6 @@ fn calibrate<'a, V: Copy + Into<f64> + Sync + 'a>(
     // Also checks the distances.
     let flat = transition(Kernel::Exp { sigma: f64::INFINITY })?;
     let growing = ((n as f64).sqrt() * COMMUNITY_GROWTH).ceil() as usize;
-    let alike_within =
-        |community: &[u32]| transition::without(&flat, |i, j| community[i as usize] != community[j as usize], monitor);
     let of_nearest = |count| communities(&nearest(n, &row, count, monitor)?, monitor);
     let first = of_nearest(growing.min(COMMUNITY_NEIGHBORS))?;
     let wide = if growing < COMMUNITY_NEIGHBORS { &of_nearest(COMMUNITY_NEIGHBORS)? } else { &first };
@@ -159,7 +157,7 @@ fn calibrate<'a, V: Copy + Into<f64> + Sync + 'a>(
     let of_others = |i: usize| row(i).0.iter().filter(|&&j| wide[i] != wide[j as usize]).count();
     let between: usize = (0..n).into_par_iter().map(of_others).sum();
     if (between as f64) < HARDLY * all.len() as f64 && wide.iter().any(|&community| community != wide[0]) {
-        let alike = alike_within(wide)?;
+        let alike = transition::within(&flat, wide, monitor)?;
         return Ok((Calibration::Communities(wide.clone()), alike));
     }
     let tail_of = |cluster: &[u32]| {
@@ -167,7 +165,7 @@ fn calibrate<'a, V: Copy + Into<f64> + Sync + 'a>(
         tail_of_graph(&between, all.len() as f64 / n.max(1) as f64)
     };
     let Some(mut found) = tail_of(&first) else {
-        let alike = alike_within(&first)?;
+        let alike = transition::within(&flat, &first, monitor)?;
         return Ok((Calibration::Communities(first), alike));
     };
     drop(flat);

@@ -101,16 +101,16 @@ impl Stages {
         let points = knn::Points::new(points, options.metric, monitor)?;
         let graph = knn::knn_graph(&points, &options.knn, monitor)?;
         drop(points);
+        let sides = separation::of_graph(&graph, constraints, monitor)?;
         let transition = match options.kernel {
             Some(kernel) => transition::from_graph(&graph, kernel, monitor)?,
             None => calibration::of_graph(&graph, monitor)?.1,
         };
         drop(graph);
-        let separated = match options.tau {
-            Some(_) => separation::separated(&transition, constraints, monitor)?,
-            None => None,
+        let transition = match sides {
+            Some(sides) => sides.separate(&transition, monitor)?,
+            None => transition,
         };
-        let transition = separated.unwrap_or(transition);
         let cut = match options.tau {
             Some(tau) => Cut::Tau(tau),
             None => Cut::Clusters(Clusters::new(&transition, constraints, monitor)?),

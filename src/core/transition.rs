@@ -44,15 +44,11 @@ pub fn from_similarities(similarities: &Matrix, monitor: &Monitor) -> Result<Mat
     build(similarities.rows(), |i| row(similarities, i), similarity, monitor)
 }
 
-/// P of which some steps are taken away; none of a point to itself may be among them.
+/// P of which the steps between two communities are taken away.
 ///
 /// # Errors
 /// If the run is stopped.
-pub(crate) fn without(
-    transition: &Matrix,
-    is_taken: impl Fn(u32, u32) -> bool + Sync,
-    monitor: &Monitor,
-) -> Result<Matrix> {
+pub fn within(transition: &Matrix, community: &[u32], monitor: &Monitor) -> Result<Matrix> {
     let (starts, columns, values) = transition.clone().into_raw_storage();
     let mut kept = values;
     units(&starts, &mut kept, ROWS).into_par_iter().try_for_each(|(rows, values)| {
@@ -63,7 +59,7 @@ pub(crate) fn without(
             let values = &mut values[places.start - first..places.end - first];
             let mut sum = 0.0;
             for (&j, p) in columns[places].iter().zip(&mut *values) {
-                if is_taken(i as u32, j) {
+                if community[i] != community[j as usize] {
                     *p = 0.0;
                 }
                 sum += *p;

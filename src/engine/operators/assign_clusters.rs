@@ -6,9 +6,10 @@ use std::sync::Arc;
 use super::cluster_embeddings::{SIGMA, TAU};
 use super::dpc_cluster::check_name;
 use super::knn_graph::{EMBEDDING, ID, K, METRIC, PRECISION};
+use super::pairs::{CANNOT_LINK, Pairs};
 use super::suggest_splits::{CLUSTERS, numbered};
 use super::transition_matrix::{KERNEL, KernelChoice};
-use crate::core::assign::{AssignOptions, Assignment, BaseClusters, assign, sample_size};
+use crate::core::assign::{AssignOptions, Assignment, BaseClusters, assign_apart, sample_size};
 use crate::core::embeddings::Precision;
 use crate::core::error::{Error, PointProblem};
 use crate::core::knn::{KnnOptions, Method, Metric, Points};
@@ -17,9 +18,22 @@ use crate::engine::values::{MADE_BY_DPC, PointRows};
 
 pub static FUNCTION: Function = Function {
     name: "assign_clusters",
-    description: "The cluster that each new row joins, by the same distances as in cluster_embeddings and without clustering the old rows again; each new row on its own.",
+    description: "The cluster that each new row joins, by the same distances as in cluster_embeddings and without clustering the old rows again; each new row on its own, but for pairs that do not share a cluster.",
     returns: "Returns the columns of cluster_embeddings for the new rows: id, cluster_id (NULL for a row that joins none), parent_id (the row of base that it joined, else its own id), delta (distance to that row, else to its nearest neighbor of higher density, NULL without one), density, is_peak (whether it joined none) and, without a threshold, strength (how sure it is of its cluster).",
-    parameters: &[&SOURCE, &BASE, &CLUSTERS, &K, &TAU, &METRIC, &ID, &EMBEDDING, &KERNEL, &SIGMA, &PRECISION],
+    parameters: &[
+        &SOURCE,
+        &BASE,
+        &CLUSTERS,
+        &K,
+        &TAU,
+        &METRIC,
+        &ID,
+        &EMBEDDING,
+        &KERNEL,
+        &SIGMA,
+        &PRECISION,
+        &CANNOT_LINK,
+    ],
     examples: &[
         "FROM assign_clusters('new_faces', base := 'faces', clusters := 'clusters')",
         "INSERT INTO clusters FROM assign_clusters('new_faces', base := 'faces', clusters := 'clusters') WHERE cluster_id IS NOT NULL",
@@ -38,7 +52,9 @@ pub static FUNCTION: Function = Function {
         let source = call.relation(&SOURCE, reads.clone())?;
         let base = call.relation(&BASE, reads)?;
         let clusters = call.relation(&CLUSTERS, Members::reads(&id))?;
-        Ok(call.add(AssignClusters { source, base, clusters, id, metric, precision, options }).node)
+        let cannot_link = call.get(&CANNOT_LINK)?;
+        let cannot_link = cannot_link.map(|name| call.read(CANNOT_LINK.name, name, Pairs::reads()));
+        Ok(call.add(AssignClusters { source, base, clusters, cannot_link, id, metric, precision, options }).node)
     },
 };
 
@@ -60,6 +76,7 @@ struct AssignClusters {
     source: Input<PointRows>,
     base: Input<PointRows>,
     clusters: Input<Members>,
+    cannot_link: Option<Input<Pairs>>,
     id: String,
     metric: Metric,
     precision: Precision,
@@ -77,7 +94,8 @@ impl Operator for AssignClusters {
     type Output = List<AssignedRow>;
 
     fn inputs(&self) -> Vec<usize> {
-        vec![self.source.node, self.base.node, self.clusters.node]
+        let pairs = self.cannot_link.map(|pairs| pairs.node);
+        [self.source.node, self.base.node, self.clusters.node].into_iter().chain(pairs).collect()
     }
 
     fn columns(&self) -> Vec<Column<List<AssignedRow>>> {
@@ -101,6 +119,10 @@ impl Operator for AssignClusters {
     fn run(&self, run: &mut Run<'_>) -> Result<List<AssignedRow>> {
         let (source_label, base_label) = (run.label(self.source), run.label(self.base));
         let members = run.read(self.clusters)?;
+        let cannot_link = self.cannot_link.map(|pairs| run.read(pairs)).transpose()?;
+        if let Some(cannot_link) = &cannot_link {
+            Pairs::check_contradictions(None, cannot_link)?;
+        }
         let base = run.take(self.base)?;
         let new = run.take(self.source)?;
         if let Some(row) = new.ids.numbers_in(&base.ids).iter().position(Option::is_some) {
@@ -127,8 +149,10 @@ impl Operator for AssignClusters {
         let cluster: Vec<i64> = of_base.iter().map(|&at| members.cluster[at as usize]).collect();
         let (cluster, _) = numbered(&cluster);
         let clusters = BaseClusters { cluster: &cluster, density: &density, delta: &delta };
+        let cannot_link = cannot_link.map_or(Ok(vec![]), |pairs| pairs.numbered_in_chain(&base_ids, &new_ids))?;
         let ids = Arc::new(Ids::chain(&base_ids, &new_ids));
-        let assignments = assign(&base_points, &new_points, clusters, &self.options, run.monitor);
+        let (options, monitor) = (&self.options, run.monitor);
+        let assignments = assign_apart(&base_points, &new_points, clusters, options, &cannot_link, monitor);
         let assignments = assignments.map_err(failed(&source_label, &ids))?;
         let rows = (base_ids.len() as u32..).zip(assignments).map(|(point, assignment)| {
             let cluster = assignment.parent.map(|parent| members.cluster[of_base[parent as usize] as usize]);

@@ -86,8 +86,8 @@ fn whole(call: &mut Call<'_>, id: String, kernel: KernelChoice, tau: Option<f64>
     let graph = GraphInput::Stage(knn_graph::build(call, None)?);
     let transition = transition_matrix::build(call, graph, kernel, None)?;
     let given = GivenRelations::of(call, &id)?;
+    let transition = separated::build(call, graph, transition, given.pairs);
     let Some(tau) = tau else { return linkage_cluster::build(call, transition, given, id) };
-    let transition = separated::build(call, transition, given.pairs);
     let density = ndde::build(call, transition)?;
     let distance = tpdi::build(call, transition);
     let peaks = PeaksInput::Stages(PeakInputs::new(density, distance), CutBy::Tau(tau));

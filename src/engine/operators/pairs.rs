@@ -96,7 +96,17 @@ impl Pairs {
 
     /// Each pair in the numbers of the points, but for those of a point that is no longer there.
     pub fn numbered(&self, points: &Ids) -> Result<Vec<(u32, u32)>> {
-        let numbers = self.ids.numbers_in(points);
+        self.by_numbers(&self.ids.numbers_in(points))
+    }
+
+    /// Likewise in those of one set of points after another.
+    pub fn numbered_in_chain(&self, first: &Ids, second: &Ids) -> Result<Vec<(u32, u32)>> {
+        let in_second = |number: Option<u32>| number.map(|number| first.len() as u32 + number);
+        let numbers = self.ids.numbers_in(first).into_iter().zip(self.ids.numbers_in(second));
+        self.by_numbers(&numbers.map(|(of_first, of_second)| of_first.or(in_second(of_second))).collect::<Vec<_>>())
+    }
+
+    fn by_numbers(&self, numbers: &[Option<u32>]) -> Result<Vec<(u32, u32)>> {
         self.check(numbers.iter().map(Option::is_some))?;
         let pair = |&(a, b): &(u32, u32)| Some((numbers[a as usize]?, numbers[b as usize]?));
         Ok(self.ends.iter().filter_map(pair).collect())

@@ -5,21 +5,22 @@ use std::sync::Arc;
 use super::pairs::{GivenPairs, Pairs};
 use crate::core::cluster_tree;
 use crate::core::constraints::Constraints;
-use crate::core::separation::separated;
+use crate::core::separation::{of_distances, of_graph, of_similarities};
 use crate::engine::prelude::*;
-use crate::engine::values::{Edges, edge_columns};
+use crate::engine::values::{Edges, GraphInput, WholeGraph, edge_columns};
 
-/// The transition matrix without the steps between what pairs keep apart.
-pub fn build(call: &mut Call<'_>, transition: Input<Edges>, pairs: GivenPairs) -> Input<Edges> {
+/// The transition matrix of a graph without the steps between what pairs keep apart.
+pub fn build(call: &mut Call<'_>, graph: GraphInput, transition: Input<Edges>, pairs: GivenPairs) -> Input<Edges> {
     let GivenPairs { must_link, cannot_link } = pairs;
     match cannot_link {
-        Some(cannot_link) => call.add(Separated { transition, must_link, cannot_link }),
+        Some(cannot_link) => call.add(Separated { graph, transition, must_link, cannot_link }),
         None => transition,
     }
 }
 
 #[derive(Debug, PartialEq)]
 struct Separated {
+    graph: GraphInput,
     transition: Input<Edges>,
     must_link: Option<Input<Pairs>>,
     cannot_link: Input<Pairs>,
@@ -29,10 +30,8 @@ impl Operator for Separated {
     type Output = Edges;
 
     fn inputs(&self) -> Vec<usize> {
-        [Some(self.transition.node), self.must_link.map(|pairs| pairs.node), Some(self.cannot_link.node)]
-            .into_iter()
-            .flatten()
-            .collect()
+        let must_link = self.must_link.map(|pairs| pairs.node);
+        [self.transition.node, self.graph.node(), self.cannot_link.node].into_iter().chain(must_link).collect()
     }
 
     fn columns(&self) -> Vec<Column<Edges>> {
@@ -40,8 +39,8 @@ impl Operator for Separated {
     }
 
     fn edge_bytes(&self) -> u64 {
-        // P before and after, and its links with the clusters of them.
-        24 + cluster_tree::memory(1)
+        // The graph, P by a kernel of its own, its links and the clusters of them.
+        20 + cluster_tree::memory(1)
     }
 
     fn run(&self, run: &mut Run<'_>) -> Result<Edges> {
@@ -49,12 +48,26 @@ impl Operator for Separated {
         let must_link = self.must_link.map(|pairs| Pairs::of(run, pairs)).transpose()?;
         let cannot_link = Pairs::of(run, self.cannot_link)?;
         Pairs::check_contradictions(must_link.as_deref(), &cannot_link)?;
-        let edges = Edges::of(run, self.transition)?;
-        let constraints = Constraints {
-            must_link: must_link.map_or(Ok(vec![]), |pairs| pairs.numbered(&edges.ids))?,
-            cannot_link: cannot_link.numbered(&edges.ids)?,
+        let monitor = run.monitor;
+        let constraints = |ids: &Ids| -> Result<Constraints> {
+            let must_link = must_link.map_or(Ok(vec![]), |pairs| pairs.numbered(ids))?;
+            Ok(Constraints { must_link, cannot_link: cannot_link.numbered(ids)? })
         };
-        let matrix = separated(&edges.matrix, &constraints, run.monitor).map_err(edges.failed())?;
-        Ok(Edges { matrix: matrix.map_or(edges.matrix, Arc::new), ..edges })
+        let sides = match self.graph {
+            GraphInput::Stage(graph) => {
+                let graph = WholeGraph::new(run.value(graph)?);
+                let constraints = constraints(graph.ids())?;
+                of_graph(graph.graph(), &constraints, monitor).map_err(failed(graph.label(), graph.ids()))?
+            }
+            GraphInput::Relation(edges) => {
+                let edges = Edges::of(run, edges)?;
+                let of = if edges.similarity { of_similarities } else { of_distances };
+                of(&edges.matrix, &constraints(&edges.ids)?, monitor).map_err(edges.failed())?
+            }
+        };
+        let edges = Edges::of(run, self.transition)?;
+        let Some(sides) = sides else { return Ok(edges) };
+        let matrix = sides.separate(&edges.matrix, monitor).map_err(edges.failed())?;
+        Ok(Edges { matrix: Arc::new(matrix), ..edges })
     }
 }

@@ -52,7 +52,7 @@ pub static FUNCTION: Function = Function {
         let source = call.get(&SOURCE)?;
         let transition = build(call, graph, kernel, source)?;
         let pairs = GivenPairs::of(call)?;
-        Ok(separated::build(call, transition, pairs).node)
+        Ok(separated::build(call, graph, transition, pairs).node)
     },
 };
 
