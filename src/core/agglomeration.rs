@@ -17,7 +17,7 @@ pub struct Between {
 
 /// Bytes of the clusters of a graph of so many undirected edges: a table of pairs for each, and a heap.
 pub fn memory(edges: u64) -> u64 {
-    edges * 128
+    edges * 88
 }
 
 /// How far apart two clusters are.

@@ -22,12 +22,15 @@ pub struct ThreadRows {
     pub rows: Option<Collected>,
     /// Rows left out because their key is NULL.
     pub null_keys: usize,
+    /// Bytes of the ids that were counted.
+    id_bytes: u64,
 }
 
 impl ThreadRows {
     /// Take in those of another thread.
     pub fn append(&mut self, other: Self) -> std::result::Result<(), PointProblem> {
         self.null_keys += other.null_keys;
+        self.id_bytes += other.id_bytes;
         match (&mut self.rows, other.rows) {
             (Some(rows), Some(more)) => rows.append(more)?,
             (rows @ None, more) => *rows = more,
@@ -72,13 +75,22 @@ pub struct InputRows<'a> {
 }
 
 impl InputRows<'_> {
-    /// Add the rows to those of a thread, after `reserve` has counted them with the dimensions of their
-    /// embeddings.
-    pub fn collect(&self, state: &mut ThreadRows, reserve: impl FnOnce(usize, usize) -> Result<()>) -> Result<()> {
+    /// Add the rows to those of a thread. `reserve` counts them before, with the dimensions of their embeddings, and
+    /// the bytes of their ids after.
+    pub fn collect(&self, state: &mut ThreadRows, reserve: impl Fn(usize, usize, u64) -> Result<()>) -> Result<()> {
         let rows = self.vectors.row_count()?;
-        let ThreadRows { rows: collected, null_keys } = state;
-        let Collected { keys, columns } = collected.get_or_insert_with(|| no_rows(self.relation, self.bound));
-        reserve(rows, self.typical_dim()?)?;
+        let ThreadRows { rows: collected, null_keys, id_bytes } = state;
+        let collected = collected.get_or_insert_with(|| no_rows(self.relation, self.bound));
+        reserve(rows, self.typical_dim()?, 0)?;
+        self.add(collected, rows, null_keys)?;
+        let ids = collected.id_bytes();
+        reserve(0, 0, ids.saturating_sub(*id_bytes))?;
+        *id_bytes = ids.max(*id_bytes);
+        Ok(())
+    }
+
+    fn add(&self, collected: &mut Collected, rows: usize, null_keys: &mut usize) -> Result<()> {
+        let Collected { keys, columns } = collected;
         let keep = self.keep(rows, null_keys)?;
         let mut column = key_width(self.relation);
         for (field, target) in self.relation.reads.fields.iter().zip(columns) {

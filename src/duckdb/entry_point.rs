@@ -4,12 +4,14 @@ use std::cell::Cell;
 use std::error::Error;
 use std::ffi::{c_char, c_void};
 use std::ptr::null;
+use std::sync::Arc;
 
 use duckdb_neo::extension::{Extension, run_extension_entrypoint};
 use duckdb_neo::ffi::{duckdb_v2_extension_handle, duckdb_v2_extension_input};
 
 use super::api_table::{self, Table};
 use super::{bound, explain_pair, exported, functions, host, id_function, result, scores, sink};
+use crate::engine::limits::Ledger;
 
 thread_local! {
     /// What `duckdb-neo` reads of the table of the load that runs on this thread.
@@ -57,12 +59,14 @@ pub unsafe extern "C" fn density_peaks_init_c_api_v2(input: *mut duckdb_v2_exten
 fn register(extension: &Extension) -> Result<(), Box<dyn Error>> {
     bound::register(extension)?;
     sink::register(extension)?;
-    result::register(extension)?;
+    let ledger = Arc::new(Ledger::default());
+    result::register(extension, ledger.clone())?;
     id_function::register(extension)?;
     host::register(extension)?;
     functions::register(extension)?;
     functions::register_version(extension)?;
     functions::register_slots(extension)?;
+    functions::register_memory(extension, ledger)?;
     scores::register(extension)?;
     explain_pair::register(extension)?;
     Ok(())

@@ -1,6 +1,8 @@
 //! The engine's functions as macros, with their documentation. A function that can be nested is a macro
 //! of two kinds with one name: as an expression a plan, as a table that plan turned to SQL.
 
+use std::sync::Arc;
+
 use duckdb_neo::Result;
 use duckdb_neo::enums::{FunctionProperty, FunctionPropertyStability};
 use duckdb_neo::extension::Extension;
@@ -13,6 +15,7 @@ use super::arguments::{plan_type, program};
 use super::scalar::{NumberOf, TextOf};
 use super::slot::{live_slots, new_token};
 use super::sql::sql;
+use crate::engine::limits::Ledger;
 use crate::engine::operators::FUNCTIONS;
 use crate::engine::parameter::{DefaultValue, Described};
 use crate::engine::plan::Function;
@@ -129,6 +132,17 @@ pub fn register_slots(extension: &Extension) -> Result<()> {
         .return_type(i64::logical_type(extension)?)
         .documentation(internal("Number of statements that hold memory of density_peaks at the moment."));
     ScalarFunctionBuilder::new("density_peaks_slots", signature, NumberOf(live_slots))
+        .set_property(FunctionProperty::Stability(FunctionPropertyStability::Volatile))
+        .register(extension)
+}
+
+/// `density_peaks_memory()`: the most that all statements of the database held at once since it was last asked, for
+/// tests and benchmarks.
+pub fn register_memory(extension: &Extension, ledger: Arc<Ledger>) -> Result<()> {
+    let signature = SignatureBuilder::new()
+        .return_type(i64::logical_type(extension)?)
+        .documentation(internal("Bytes that all statements of density_peaks held at most since it was last asked."));
+    ScalarFunctionBuilder::new("density_peaks_memory", signature, NumberOf(move || ledger.most() as i64))
         .set_property(FunctionProperty::Stability(FunctionPropertyStability::Volatile))
         .register(extension)
 }

@@ -30,7 +30,7 @@ impl Host for Statement<'_> {
         let setting = |name| Ok(self.0.config()?.get_value(name)?.0.to_string());
         let threads = setting("threads").map_err(hosted)?.parse().unwrap_or(1);
         let memory = parse_bytes(&setting("memory_limit").map_err(hosted)?).unwrap_or(u64::MAX);
-        Ok(Limits { threads, memory })
+        Ok(Limits { threads, memory, account: Default::default() })
     }
 
     fn model_library(&self) -> refusal::Result<Option<PathBuf>> {

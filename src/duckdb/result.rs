@@ -26,6 +26,7 @@ use super::host::Statement;
 use super::job::{Job, lock};
 use super::slot::Slot;
 use crate::engine::host::Host;
+use crate::engine::limits::{Account, Ledger, Limits};
 use crate::engine::table::{Cells, Table, Type, Values};
 
 /// Rows of one chunk.
@@ -38,7 +39,10 @@ const BATCH: usize = 60 * CHUNK;
 const HUGE: usize = 1_000_000_000_000;
 
 /// `density_peaks_result(token, plan)`.
-struct Emission;
+struct Emission {
+    /// Of the database.
+    ledger: Arc<Ledger>,
+}
 
 struct Scan {
     job: Mutex<Option<Arc<Job>>>,
@@ -53,6 +57,9 @@ impl Scan {
         if !self.complete.load(Relaxed) {
             slot.plan.store(table, &Statement(context)).map_err(refused)?;
             slot.set_ids(table.ids());
+            // What is left of the work is its result.
+            let ids = table.ids().iter().map(|ids| ids.memory()).sum::<u64>();
+            slot.limits.account.settle((table.count() * table.width() * 8) as u64 + ids);
         }
         self.complete.store(true, Relaxed);
         Ok(())
@@ -106,7 +113,8 @@ impl TableFunctionCallbacks for Emission {
             }
             result.set_cardinality(HUGE, false)?;
             let host = Statement(context);
-            let limits = host.limits().map_err(refused)?;
+            let account = Arc::new(Account::new(self.ledger.clone()));
+            let limits = Limits { account, ..host.limits().map_err(refused)? };
             let models = plan.open_models(&host).map_err(refused)?;
             Slot::create(token, plan, limits, models)
         })
@@ -266,12 +274,12 @@ fn emit(table: &dyn Table, rows: Range<usize>, mut output: DataChunkRef<'_>) -> 
     Ok(())
 }
 
-pub fn register(extension: &Extension) -> Result<()> {
+pub fn register(extension: &Extension, ledger: Arc<Ledger>) -> Result<()> {
     let signature = SignatureBuilder::new()
         .param(FunctionParameter::new::<u64>("token"))
         .param(FunctionParameter::new::<String>("plan"))
         .documentation(internal("Run a stage on the rows that its sinks collected."));
-    TableFunctionBuilder::new("density_peaks_result", signature, Emission)
+    TableFunctionBuilder::new("density_peaks_result", signature, Emission { ledger })
         .with_progress()
         .with_partitioning()
         .register(extension)

@@ -42,9 +42,9 @@ impl ScalarCallbacks for TextOf {
 }
 
 /// Gives a number.
-pub struct NumberOf(pub fn() -> i64);
+pub struct NumberOf<F>(pub F);
 
-impl ScalarCallbacks for NumberOf {
+impl<F: Fn() -> i64 + Send + Sync + 'static> ScalarCallbacks for NumberOf<F> {
     type BindData = ();
     type InitData = ();
 

@@ -90,7 +90,7 @@ impl AggregateCallbacks for Sink {
                 flatten(vectors.get_untyped_vector_at_mut(column)?)?;
             }
             let (relation, bound) = (&target.slot.relations[target.at].1, target.slot.bound(target.at)?);
-            let reserve = |rows, dim| target.slot.reserve(target.at, rows, dim);
+            let reserve = |rows, dim, ids| target.slot.reserve(target.at, rows, dim, ids);
             let rows = InputRows { relation, bound, vectors, first: FIRST, dim: &target.dim };
             rows.collect(&mut lock(&states[0]), reserve)
         })

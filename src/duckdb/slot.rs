@@ -150,11 +150,11 @@ impl Slot {
         }
     }
 
-    /// Count bytes of rows about to be kept of a relation, with embeddings of `dim` dimensions; fails
-    /// before they exceed the memory limit.
-    pub fn reserve(&self, relation: usize, rows: usize, dim: usize) -> Result<()> {
+    /// Count bytes of rows about to be kept of a relation, with embeddings of `dim` dimensions, and of the `ids`
+    /// that were kept; fails before they exceed the memory limit.
+    pub fn reserve(&self, relation: usize, rows: usize, dim: usize, ids: u64) -> Result<()> {
         let reads = &self.relations[relation].1.reads;
-        let bytes = (rows * reads.row_bytes(dim)) as u64;
+        let bytes = (rows * reads.row_bytes(dim)) as u64 + ids;
         let total = self.collected_bytes.fetch_add(bytes, Relaxed) + bytes;
         let is_single = |field: &Field| matches!(field, Field::Embedding { precision: Precision::F32, .. });
         let smaller = if reads.fields.iter().any(is_single) { "use precision := 'f16', " } else { "" };
@@ -190,7 +190,7 @@ impl Slot {
         let mut state = lock(&self.state);
         if state.inputs.iter().all(Option::is_some) {
             let rows = state.inputs.iter_mut().filter_map(Option::take).collect();
-            state.job = Some(Job::start(self.plan.clone(), rows, self.limits, self.models.clone())?);
+            state.job = Some(Job::start(self.plan.clone(), rows, self.limits.clone(), self.models.clone())?);
         }
         state.job.clone().ok_or_else(by_hand)
     }

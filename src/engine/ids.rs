@@ -16,6 +16,9 @@ pub enum Key<'a> {
     Bytes(&'a [u8]),
 }
 
+/// Bytes that an id itself takes, about, such as a STRUCT of two numbers.
+const KEPT_BYTES: usize = 250;
+
 /// An id itself, as the host keeps it.
 pub type Kept = Arc<dyn Any + Send + Sync>;
 
@@ -85,6 +88,20 @@ impl IdColumn {
         self.kept.append(&mut other.kept);
     }
 
+    /// Bytes that they take.
+    pub fn memory(&self) -> u64 {
+        self.key_memory() + (self.kept.len() * KEPT_BYTES) as u64
+    }
+
+    /// Bytes that their keys take, which are copied when they are sorted.
+    pub fn key_memory(&self) -> u64 {
+        let keys = match &self.keys {
+            KeyColumn::Numbers(numbers) => numbers.len() * 8,
+            KeyColumn::Bytes { ends, bytes } => ends.len() * 8 + bytes.len(),
+        };
+        (keys + self.kept.len() * size_of::<Kept>()) as u64
+    }
+
     fn empty(&self) -> Self {
         match &self.keys {
             KeyColumn::Numbers(_) => Self::numbers(),
@@ -122,6 +139,11 @@ impl Ids {
 
     pub fn key(&self, number: u32) -> Key<'_> {
         self.column.key(number as usize)
+    }
+
+    /// Bytes that they take.
+    pub fn memory(&self) -> u64 {
+        self.column.memory()
     }
 
     /// The id itself, where the host keeps it.
@@ -214,6 +236,11 @@ impl Interner {
     /// `none` are no ids, of the type to come.
     pub fn new(none: IdColumn) -> Self {
         Self { ids: none, numbers: HashTable::new(), hasher: DefaultHashBuilder::default(), last: 0 }
+    }
+
+    /// Bytes that they take.
+    pub fn memory(&self) -> u64 {
+        self.ids.memory() + self.numbers.allocation_size() as u64
     }
 
     /// The number of an id, a new one if it is new; `kept` is asked then alone.

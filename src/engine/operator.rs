@@ -269,9 +269,11 @@ impl<'a> Run<'a> {
     /// What the operators of the plan need an edge, see [`Operator::edge_bytes`]; nothing if the graph
     /// is the result.
     pub fn edge_bytes(&self, graph: &impl Operator) -> u64 {
-        if self.is_result(graph) {
-            return 0;
-        }
+        if self.is_result(graph) { 0 } else { self.most_edge_bytes() }
+    }
+
+    /// The most that an operator of the plan needs an edge.
+    pub fn most_edge_bytes(&self) -> u64 {
         let of = |node: &Node| match node {
             Node::Operator(operator) => operator.edge_bytes(),
             Node::Relation(_) => 0,
@@ -298,7 +300,11 @@ impl<'a> Run<'a> {
     pub fn read<T: FromRows>(&mut self, input: Input<T>) -> Result<Arc<T>> {
         self.read_by(input, |run, relation| {
             let rows = run.collected[input.node].take().expect("every relation is collected, and read once");
-            T::from_rows(rows, &relation.label(input.reader), run)
+            let label = relation.label(input.reader);
+            let (count, more) = (rows.len(), rows.order_bytes());
+            let what = if matches!(rows.keys, CollectedKeys::Ids(_)) { "rows" } else { "edges" };
+            run.limits.check_more(&label, || format!("{count} {what}"), more)?;
+            T::from_rows(rows, &label, run)
         })
     }
 

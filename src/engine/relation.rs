@@ -179,6 +179,33 @@ impl Collected {
         }
     }
 
+    /// Bytes that reading the rows in order of their ids takes beside them: the keys, and columns.
+    pub fn order_bytes(&self) -> u64 {
+        let keys = match &self.keys {
+            CollectedKeys::Ids(ids) => ids.key_memory(),
+            CollectedKeys::Ends { ids, .. } => ids.memory(),
+        };
+        let labels = self.columns.iter().map(|column| match column {
+            CollectedColumn::Labels { values, .. } => values.memory(),
+            _ => 0,
+        });
+        keys + labels.sum::<u64>() + self.len() as u64 * (8 + 12 * self.columns.len() as u64)
+    }
+
+    /// Bytes of the ids and labels, which are of any size.
+    pub fn id_bytes(&self) -> u64 {
+        let keys = match &self.keys {
+            CollectedKeys::Ids(ids) => ids.memory(),
+            CollectedKeys::Ends { ids, .. } => ids.memory(),
+        };
+        let of_column = |column: &CollectedColumn| match column {
+            CollectedColumn::Ids(ids) => ids.memory(),
+            CollectedColumn::Labels { values, .. } => values.memory(),
+            _ => 0,
+        };
+        keys + self.columns.iter().map(of_column).sum::<u64>()
+    }
+
     /// Take in more rows of the same relation.
     ///
     /// # Errors

@@ -81,7 +81,7 @@ fn collected() -> Collected {
 }
 
 fn run(plan: &Plan) -> Box<dyn Table> {
-    let limits = Limits { threads: 2, memory: 1 << 30 };
+    let limits = Limits { threads: 2, memory: 1 << 30, account: Default::default() };
     let rows = plan.relations().iter().map(|_| collected()).collect();
     plan.run(rows, limits, Default::default(), &Monitor::new())
         .map_err(|failure| failure.message(|id| id.to_string()))

@@ -225,8 +225,9 @@ impl FromRows for Edges {
             Some(CollectedColumn::Strengths { values, similarity }) => (values, similarity),
             _ => unreachable!("an edge has a value"),
         };
-        // As they were collected, sorted, and as two matrices.
-        run.limits.check(label, || format!("{count} edges"), count as u64 * 56, "")?;
+        // As they were collected, sorted and as a matrix; or that and what is made of it.
+        let need = count as u64 * run.most_edge_bytes().max(44);
+        run.limits.check(label, || format!("{count} edges"), need + ids.memory(), "")?;
         let (ids, places) = ids.sorted();
         src.iter_mut().chain(&mut dst).for_each(|end| *end = places[*end as usize]);
         let ids = Arc::new(ids);

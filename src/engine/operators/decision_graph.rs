@@ -49,6 +49,10 @@ impl Operator for DecisionGraph {
     /// from a higher one as any other.
     fn run(&self, run: &mut Run<'_>) -> Result<List<Place>> {
         let peaks = self.peaks.read(run)?;
+        // The candidates, the rows, and these once more while they are sorted.
+        let points = peaks.density.len();
+        let more = points * (size_of::<Option<(u32, f64)>>() + size_of::<Place>());
+        run.limits.check_more(&peaks.label, || format!("{points} densities"), more as u64)?;
         let candidates = peaks.candidates(run.monitor)?;
         let farthest = candidates.iter().flatten().fold(1.0, |farthest: f64, candidate| farthest.max(candidate.1));
         let places = (0..).zip(&peaks.density).zip(&candidates);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::pairs::{CANNOT_LINK, GivenPairs, MUST_LINK, Pairs};
 use super::partitions::{Partitioned, PartitionedPeaks};
-use crate::core::cluster_tree::Clusters;
+use crate::core::cluster_tree::{self, Clusters};
 use crate::core::constraints::Constraints;
 use crate::core::dpc::{self, Clustering};
 use crate::core::hierarchy::Hierarchy;
@@ -175,6 +175,11 @@ impl Operator for DensityPeaks {
             PeaksInput::Partitions(partitions, _) => (vec![partitions.node], None),
         };
         peaks.into_iter().chain(tree).chain(self.given.nodes()).collect()
+    }
+
+    fn edge_bytes(&self) -> u64 {
+        // P, and its links with the clusters of them.
+        if matches!(&self.peaks, PeaksInput::Stages(_, CutBy::Tree(..))) { 12 + cluster_tree::memory(1) } else { 36 }
     }
 
     fn columns(&self) -> Vec<Column<PointClusters>> {

@@ -6,7 +6,7 @@ use crate::core::embeddings::Precision;
 use crate::core::error::Error;
 use crate::core::knn::{self, ABSENT, HnswOptions, KnnOptions, Method, Metric, Points};
 use crate::core::sparse;
-use crate::engine::limits::{bytes_text, check_given, too_large};
+use crate::engine::limits::{Limits, bytes_text};
 use crate::engine::prelude::*;
 use crate::engine::values::{IdGraph, PointRows, PointSet};
 
@@ -223,7 +223,12 @@ impl Operator for NearestNeighbors {
             dim: base.points.dim(),
         };
         let after = After { edge_bytes: run.edge_bytes(self), keeps };
-        check_memory(&self.options, size, after, run.limits.memory).map_err(about)?;
+        let what = || {
+            let points = size.base + if size.has_queries { size.queries } else { 0 };
+            format!("{points} embeddings of {} dimensions with k := {}", size.dim, self.options.knn.k)
+        };
+        let needs = |precision: Precision, k: usize| need(&self.options, precision, k, size, after);
+        check_fits(&self.options, size.base, what, &run.limits, needs).map_err(about)?;
         let (monitor, options) = (run.monitor, &self.options.knn);
         let Some(queries) = queries else {
             let graph = knn::knn_graph(&base.points, options, monitor).map_err(failed(&base.label, &base.ids))?;
@@ -298,27 +303,18 @@ pub fn need(options: &GraphOptions, precision: Precision, k: usize, size: GraphS
     graph.max(after)
 }
 
-fn check_memory(options: &GraphOptions, size: GraphSize, after: After, limit: u64) -> Result<(), Error> {
-    let points = size.base + if size.has_queries { size.queries } else { 0 };
-    let what = format!("{points} embeddings of {} dimensions with k := {}", size.dim, options.knn.k);
-    check_fits(options, size.base, &what, limit, |precision, k| need(options, precision, k, size, after))
-}
-
 /// Refuse work that does not fit, and say what would.
 pub fn check_fits(
     options: &GraphOptions,
     base: usize,
-    what: &str,
-    limit: u64,
+    what: impl FnOnce() -> String,
+    limits: &Limits,
     needs: impl Fn(Precision, usize) -> u64,
 ) -> Result<(), Error> {
-    let need = needs(options.precision, options.knn.k);
-    if need <= limit {
-        return check_given(what, need, need);
-    }
-    let fits = what_fits(options, base, |precision, k| Some(needs(precision, k)).filter(|&need| need <= limit));
-    let smaller = if fits.is_empty() { String::new() } else { format!("{} would fit, or ", fits.join(" or ")) };
-    Err(too_large(what, need, limit, &smaller))
+    limits.reserve(what, needs(options.precision, options.knn.k), |left| {
+        let fits = what_fits(options, base, |precision, k| Some(needs(precision, k)).filter(|&need| need <= left));
+        if fits.is_empty() { String::new() } else { format!("{} would fit, or ", fits.join(" or ")) }
+    })
 }
 
 /// What to ask for in place of a graph over `base` rows that does not fit, where `fitting` is the need

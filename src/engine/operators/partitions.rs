@@ -125,11 +125,13 @@ impl PartitionedRuns {
         let needs = |precision: Precision, k: usize| {
             let row_bytes = precision.row_bytes(dim) as u64 + 8;
             let edges = |points: usize| points as u64 * (k.min(largest) as u64 + 1);
-            points as u64 * row_bytes + edges(points) * 24 + at_work * need(&self.graph, precision, k, size, after)
+            // The distances of all, beside the work of some, or once more in the order of the rows.
+            let at_work = at_work * need(&self.graph, precision, k, size, after);
+            points as u64 * row_bytes + edges(points) * 12 + at_work.max(edges(points) * 12)
         };
         let (count, k) = (members.len(), self.graph.knn.k);
-        let what = format!("{points} embeddings of {dim} dimensions in {count} partitions with k := {k}");
-        check_fits(&self.graph, largest, &what, run.limits.memory, needs)
+        let what = || format!("{points} embeddings of {dim} dimensions in {count} partitions with k := {k}");
+        check_fits(&self.graph, largest, what, &run.limits, needs)
     }
 }
 

@@ -124,7 +124,10 @@ impl StoredClusters {
 }
 
 impl FromRows for StoredClusters {
-    fn from_rows(rows: Collected, label: &str, _: &Run<'_>) -> Result<Self> {
+    fn from_rows(rows: Collected, label: &str, run: &Run<'_>) -> Result<Self> {
+        // Parents, and the clusters' numbers with what finds them.
+        let count = rows.len();
+        run.limits.check_more(label, || format!("{count} rows"), count as u64 * 24)?;
         let mut rows = Sorted::new(rows, label)?;
         let (parent, clusters, delta) = (rows.other_ids(), rows.integers(), rows.numbers());
         let (cluster, cluster_ids) = numbered(&clusters);
