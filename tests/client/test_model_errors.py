@@ -127,6 +127,40 @@ def nan(graph, cosine, tokens, there):
     return graph.add("Log", graph.add("Sub", graph.add("Abs", cosine), 2.0))
 
 
+def division_by_zero(graph, cosine, tokens, there):
+    """Whole numbers by 0, which is a trap of the processor where nobody checks."""
+    zero = graph.add("Sub", "neighbors", "neighbors")
+    quotient = graph.add("Slice", graph.add("Cast", graph.add("Div", "neighbors", zero), to=FLOAT), [0], [2**62], [1])
+    return graph.add("Clip", graph.add("Add", cosine, graph.add("ReduceMin", quotient, keepdims=0)), 0.0, 1.0)
+
+
+def remainder_by_zero(graph, cosine, tokens, there):
+    zero = graph.add("Sub", "neighbors", "neighbors")
+    rest = graph.add("Cast", graph.add("Mod", "neighbors", zero), to=FLOAT)
+    return graph.add("Clip", graph.add("Add", cosine, graph.add("ReduceMin", rest, keepdims=0)), 0.0, 1.0)
+
+
+def far_below(graph, cosine, tokens, there):
+    far = graph.add("Gather", "points", graph.add("Sub", "neighbors", np.int64(1 << 40)))
+    return graph.add("Mul", cosine, graph.cosine(far))
+
+
+def long_chain() -> onnx.ModelProto:
+    graph = Graph()
+    tokens, _ = graph.tokens()
+    end = graph.cosine(tokens)
+    for _ in range(20_000):
+        end = graph.add("Identity", end)
+    graph.add("Clip", end, 0.0, 1.0, output="prob")
+    return graph.model(DIM)
+
+
+def polyglot() -> bytes:
+    """An ONNX file that ONNX Runtime would take for one of its own format."""
+    domain = b"abORTM"
+    return bytes([0x22, len(domain)]) + domain + cosine_model(DIM).SerializeToString()
+
+
 CALL = "transition_matrix('g', source := 'faces', model := '{}')"
 
 BAD = {
@@ -151,6 +185,24 @@ BAD = {
         lambda: cosine_model(DIM, keys=with_keys(dim="many")),
         "its metadata \"density_peaks.dim\" is 'many', but must be a whole number of at least 1",
     ),
+    "dim below 0": (
+        lambda: cosine_model(DIM, keys=with_keys(dim="-16")),
+        "\"density_peaks.dim\" is '-16', but must be a whole number of at least 1",
+    ),
+    "huge dim": (
+        lambda: cosine_model(DIM, keys=with_keys(dim=str(2**63))),
+        "density_peaks.dim",
+    ),
+    "dim beyond all numbers": (
+        lambda: cosine_model(DIM, keys=with_keys(dim="9" * 40)),
+        "\"density_peaks.dim\" is '9+', but must be a whole number of at least 1",
+    ),
+    "huge dim on no fixed axis": (
+        lambda: cosine_model(None, points=("points", FLOAT, ["n", "dim"]), keys=with_keys(dim=str(2**40))),
+        "density_peaks.dim",
+    ),
+    "many nodes": (long_chain, "it has more than 20000 nodes, which take too long to open"),
+    "format of ONNX Runtime": (polyglot, "the file is no ONNX model, or only a part of one"),
     "no k": (lambda: cosine_model(DIM, keys=with_keys(k=None)), 'it has no metadata "density_peaks.k"'),
     "k of 0": (lambda: cosine_model(DIM, keys=with_keys(k="0")), "\"density_peaks.k\" is '0', but must be a whole"),
     "no metric": (lambda: cosine_model(DIM, keys=with_keys(metric=None)), 'it has no metadata "density_peaks.metric"'),
@@ -213,6 +265,12 @@ BAD = {
     ),
     "failing": (
         lambda: model_of(out_of_range),
+        "ONNX Runtime fails on it: .*out of data bounds",
+    ),
+    "division by 0": (lambda: model_of(division_by_zero), "ONNX Runtime fails on it: .*[Ii]nteger division by zero"),
+    "remainder by 0": (lambda: model_of(remainder_by_zero), "ONNX Runtime fails on it: .*[Ii]nteger modulo by zero"),
+    "far below 0": (
+        lambda: model_of(far_below),
         "ONNX Runtime fails on it: .*out of data bounds",
     ),
 }

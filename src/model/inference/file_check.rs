@@ -45,21 +45,39 @@ const DEPTH: usize = 100;
 /// Values that a byte can hold: the smallest have four bits.
 const VALUES_A_BYTE: u64 = 2;
 
+/// Nodes of a model, those of its loops and branches among them, at most: opening cannot be interrupted, and 200,000
+/// nodes take 20 seconds. Models of neighborhoods have some hundreds.
+const NODES: usize = 20_000;
+
+/// Where ONNX Runtime looks for the mark of a format of its own, which it would read in place of ONNX.
+const OWN_FORMAT: (std::ops::Range<usize>, &[u8]) = (4..8, b"ORTM");
+
 /// Check the file.
 ///
 /// # Errors
 /// With what is wrong with it.
 pub fn check(file: &[u8]) -> Result<()> {
-    let mut graphs = 0;
-    walk(Part::Model, file, file.len() as u64, DEPTH, &mut graphs)?;
-    if graphs > 0 { Ok(()) } else { Err(unreadable(Malformed)) }
+    let (place, mark) = OWN_FORMAT;
+    if file.get(place) == Some(mark) {
+        return Err(unreadable(Malformed));
+    }
+    let mut found = Found::default();
+    walk(Part::Model, file, file.len() as u64, DEPTH, &mut found)?;
+    if found.graphs > 0 { Ok(()) } else { Err(unreadable(Malformed)) }
 }
 
 fn unreadable(_: Malformed) -> Error {
     Error::Model("the file is no ONNX model, or only a part of one".into())
 }
 
-fn walk(part: Part, bytes: &[u8], file_bytes: u64, depth: usize, graphs: &mut usize) -> Result<()> {
+/// What was counted on the way.
+#[derive(Default)]
+struct Found {
+    graphs: usize,
+    nodes: usize,
+}
+
+fn walk(part: Part, bytes: &[u8], file_bytes: u64, depth: usize, found: &mut Found) -> Result<()> {
     if depth == 0 {
         return Err(unreadable(Malformed));
     }
@@ -69,8 +87,12 @@ fn walk(part: Part, bytes: &[u8], file_bytes: u64, depth: usize, graphs: &mut us
     while let Some((number, value)) = fields.next().map_err(unreadable)? {
         match (part.field(number), value) {
             (Some(inner), Value::Bytes(bytes)) => {
-                *graphs += usize::from(part == Part::Model && inner == Part::Graph);
-                walk(inner, bytes, file_bytes, depth - 1, graphs)?;
+                found.graphs += usize::from(part == Part::Model && inner == Part::Graph);
+                found.nodes += usize::from(inner == Part::Node);
+                if found.nodes > NODES {
+                    return Err(Error::Model(format!("it has more than {NODES} nodes, which take too long to open")));
+                }
+                walk(inner, bytes, file_bytes, depth - 1, found)?;
             }
             // Inlined when the model is opened: functions that call each other twice, a few dozen deep,
             // would fill any memory.
@@ -145,6 +167,24 @@ mod tests {
         for tensor in [sizes(), packed, sizes().number(tensor::DIMS, 1 << 32)] {
             assert!(check(&model(&tensor)).unwrap_err().to_string().contains("cannot hold"));
         }
+    }
+
+    #[test]
+    fn the_format_of_the_runtime_itself_is_refused() {
+        let field = |name: &str| Message::default().bytes(7, name).into_bytes();
+        let file = |name: &str| [field(name), model(&two_floats())].concat();
+        assert_eq!(check(&file("abORTM")), Err(unreadable(Malformed)));
+        assert_ne!(check(&file("aORTMb")), check(&file("abORTM")));
+    }
+
+    #[test]
+    fn more_nodes_than_are_opened_in_a_moment_are_refused() {
+        let of = |nodes: usize| {
+            let graph = (0..nodes).fold(Message::default(), |graph, _| graph.message(graph::NODE, &Message::default()));
+            check(&Message::default().message(model::GRAPH, &graph).into_bytes())
+        };
+        assert_eq!(of(NODES), Ok(()));
+        assert!(of(NODES + 1).unwrap_err().to_string().contains("nodes"));
     }
 
     #[test]
