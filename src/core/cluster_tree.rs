@@ -15,11 +15,12 @@
 use hashbrown::HashMap;
 use rayon::prelude::*;
 
-use crate::core::agglomeration::{Agglomeration, Between, Linkage};
+use crate::core::agglomeration::{self, Agglomeration, Between, Linkage};
 use crate::core::constraints::Constraints;
 use crate::core::dpc::{Clustering, above, candidates, number_trees};
 use crate::core::error::Result;
 use crate::core::links::Links;
+use crate::core::memory::ask;
 use crate::core::monitor::Monitor;
 use crate::core::partition::fewest_bits;
 use crate::core::sparse::{Matrix, ROWS, row};
@@ -118,6 +119,7 @@ impl ClusterTree {
     ) -> Result<Self> {
         let n = links.len();
         let mut trees = constraints.trees(n)?;
+        ask(agglomeration::memory(links.count() as u64))?;
         let mut edges: Vec<HashMap<u32, Between>> = vec![HashMap::new(); n];
         for i in 0..n {
             if i.is_multiple_of(ROWS) {

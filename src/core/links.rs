@@ -3,6 +3,7 @@
 use rayon::prelude::*;
 
 use crate::core::error::Result;
+use crate::core::memory::{filled, room};
 use crate::core::monitor::Monitor;
 use crate::core::ndde::check_transition;
 use crate::core::sparse::{Matrix, ROWS, places, row, starts, starts_of, units};
@@ -55,7 +56,7 @@ impl Links {
 
         let kept = |i: usize| similarities(i).filter(|&(_, p, unit)| p >= NEGLIGIBLE * unit).map(|(j, p, _)| (j, p));
         let starts = starts(n, |i| kept(i).count());
-        let mut roots = vec![(0u32, 0.0f64); starts[n]];
+        let mut roots = filled((0u32, 0.0f64), starts[n])?;
         units(&starts, &mut roots, ROWS).into_par_iter().for_each(|(rows, roots)| {
             roots.iter_mut().zip(rows.flat_map(kept)).for_each(|(root, (j, p))| *root = (j, p.sqrt()));
         });
@@ -94,10 +95,15 @@ impl Links {
                 },
             )
             .collect::<Result<_>>()?;
-        let mut all: Vec<(u32, Link)> = units.into_iter().flatten().collect();
+        let count = units.iter().map(Vec::len).sum();
+        let mut all: Vec<(u32, Link)> = room(count)?;
+        units.into_iter().for_each(|unit| all.extend(unit));
         all.par_sort_unstable_by_key(|&(from, link)| (from, link.to));
-        let from: Vec<u32> = all.iter().map(|link| link.0).collect();
-        Ok(Self { starts: starts_of(n, &from), links: all.into_iter().map(|link| link.1).collect(), open })
+        let mut from: Vec<u32> = room(count)?;
+        from.extend(all.iter().map(|link| link.0));
+        let mut links = room(count)?;
+        links.extend(all.into_iter().map(|link| link.1));
+        Ok(Self { starts: starts_of(n, &from), links, open })
     }
 
     /// Number of points.
@@ -108,6 +114,11 @@ impl Links {
     /// Whether there are no points.
     pub fn is_empty(&self) -> bool {
         self.open.is_empty()
+    }
+
+    /// Number of links.
+    pub fn count(&self) -> usize {
+        self.links.len()
     }
 
     /// The links of a point to those after it.

@@ -26,6 +26,27 @@ pub fn filled<T: Clone>(value: T, len: usize) -> Result<Vec<T>> {
     Ok(values)
 }
 
+/// Whether the system gives this many bytes at once. They are given back.
+pub fn is_given(bytes: u64) -> bool {
+    let mut block = Vec::<u8>::new();
+    let given = usize::try_from(bytes).is_ok_and(|bytes| block.try_reserve_exact(bytes).is_ok());
+    // Or the compiler would leave out an allocation that nothing uses.
+    std::hint::black_box(&block);
+    given
+}
+
+/// Ask for what many small allocations will take together, of which each would end the process if it failed.
+///
+/// # Errors
+/// If the system does not give it.
+pub fn ask(bytes: u64) -> Result<()> {
+    if is_given(bytes) {
+        Ok(())
+    } else {
+        Err(Error::Memory(format!("the system does not give the {bytes} bytes that the work needs")))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -36,5 +57,8 @@ mod tests {
         let error = room::<f64>(1 << 57).unwrap_err().to_string();
         assert_eq!(error, "the system does not give the 1152921504606846976 bytes that 144115188075855872 values need");
         assert!(filled(0.0f64, usize::MAX).is_err());
+        assert!(is_given(0) && is_given(1 << 20));
+        assert!(!is_given(1 << 62) && !is_given(u64::MAX));
+        assert!(ask(1 << 20).is_ok() && ask(1 << 62).is_err());
     }
 }

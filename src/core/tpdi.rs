@@ -39,7 +39,8 @@ fn distances(
 ) -> Result<Matrix> {
     check_transition(transition, monitor)?;
     let n = transition.rows();
-    let roots: Vec<f64> = transition.data().par_iter().map(|p| p.sqrt()).collect();
+    let mut roots = filled(0.0f64, transition.nnz())?;
+    roots.par_iter_mut().zip(transition.data()).for_each(|(root, p)| *root = p.sqrt());
     let root_row = |i: usize| (row(transition, i).0, &roots[places(transition, i)]);
     let ends = |i: usize| row(transition, i).0.iter().copied().filter(move |&j| wanted(i, j as usize));
     let starts = starts(n, |i| ends(i).count());

@@ -158,8 +158,8 @@ impl Slot {
         let total = self.collected_bytes.fetch_add(bytes, Relaxed) + bytes;
         let is_single = |field: &Field| matches!(field, Field::Embedding { precision: Precision::F32, .. });
         let smaller = if reads.fields.iter().any(is_single) { "use precision := 'f16', " } else { "" };
-        // Embeddings are kept in blocks; other columns grow by moving to twice the place.
-        let growth = ROOM + if dim == 0 { total } else { 0 };
+        // Embeddings are kept in blocks; other columns grow by moving to twice the place, on all threads.
+        let growth = ROOM + if dim == 0 { 2 * total } else { 0 };
         self.limits.check_collected(&self.label(relation), total, growth, smaller).map_err(refused)
     }
 

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use super::failure::Failure;
 use super::refusal::{self, input};
 use crate::core::error::Error;
+use crate::core::memory::is_given;
 
 /// What the statements of a database hold together, in bytes.
 #[derive(Debug, Default)]
@@ -175,15 +176,6 @@ pub fn parse_bytes(text: &str) -> Option<u64> {
     Some((number * *size as f64) as u64)
 }
 
-/// Whether the system gives this many bytes at once. They are given back.
-fn is_given(bytes: u64) -> bool {
-    let mut block = Vec::<u8>::new();
-    let given = usize::try_from(bytes).is_ok_and(|bytes| block.try_reserve_exact(bytes).is_ok());
-    // Or the compiler would leave out an allocation that nothing uses.
-    std::hint::black_box(&block);
-    given
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -222,11 +214,5 @@ mod tests {
         drop(one);
         ledger.most();
         assert_eq!(ledger.most(), 0);
-    }
-
-    #[test]
-    fn what_no_system_has_is_not_given() {
-        assert!(is_given(0) && is_given(1 << 20));
-        assert!(!is_given(1 << 62) && !is_given(u64::MAX));
     }
 }
