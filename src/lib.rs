@@ -39,6 +39,8 @@ pub mod model;
 mod duckdb;
 #[cfg(feature = "extension")]
 mod engine;
+#[cfg(test)]
+mod fuzzing;
 
 pub use crate::core::dpc::Clustering;
 pub use crate::core::embeddings::Embeddings;
@@ -47,6 +49,6 @@ pub use crate::core::monitor::Monitor;
 pub use crate::core::pipeline::{ClusterOptions, cluster};
 pub use crate::core::{
     assign, calibration, cluster_tree, constraints, dpc, embeddings, error, hierarchy, knn, links, methods, monitor,
-    ndde, partitions, record_batch, relabel, row, scores, similarity, sparse, suggest, summary, sweep, threshold, tpdi,
-    transition,
+    ndde, partitions, record_batch, relabel, row, scores, separation, similarity, sparse, suggest, summary, sweep,
+    threshold, tpdi, transition,
 };

@@ -184,6 +184,7 @@ mod tests {
     use crate::core::knn::{KnnOptions, Points, knn_graph};
     use crate::core::pipeline::{ClusterOptions, cluster};
     use crate::core::row::Row;
+    use crate::fuzzing::{Random, fuzz};
 
     fn batch(rows: &[[f32; 2]]) -> RecordBatch {
         let rows = rows.iter().map(|row| Some(row.map(Some)));
@@ -283,5 +284,124 @@ mod tests {
         let table = densities(&[1.5, 0.5]);
         assert_eq!(column(&table, "id").unwrap().as_primitive::<UInt32Type>().values(), &[0, 1]);
         assert_eq!(column(&table, "density").unwrap().as_primitive::<Float64Type>().values(), &[1.5, 0.5]);
+    }
+
+    /// Lists of numbers of any kind, some of them NULL, sliced, of any lengths.
+    fn generated(random: &mut Random) -> ArrayRef {
+        use arrow_array::builder::{FixedSizeListBuilder, Float64Builder, ListBuilder};
+        let (rows, dim) = (random.below(12), 1 + random.below(5));
+        let (odd, ragged, nulls) = (random.one_in(3), random.one_in(4), random.one_in(4));
+        let value = |random: &mut Random| if odd { random.float() } else { 0.5 - random.below(9) as f64 / 8.0 };
+        let lists: ArrayRef = if random.one_in(2) {
+            let mut builder = FixedSizeListBuilder::new(Float64Builder::new(), dim as i32);
+            for _ in 0..rows {
+                (0..dim).for_each(|_| {
+                    builder.values().append_option((!(nulls && random.one_in(20))).then(|| value(random)))
+                });
+                builder.append(!(nulls && random.one_in(9)));
+            }
+            Arc::new(builder.finish())
+        } else {
+            let mut builder = ListBuilder::new(Float64Builder::new());
+            for _ in 0..rows {
+                let length = if ragged { random.below(dim + 1) } else { dim };
+                (0..length).for_each(|_| {
+                    builder.values().append_option((!(nulls && random.one_in(20))).then(|| value(random)))
+                });
+                builder.append(!(nulls && random.one_in(9)));
+            }
+            Arc::new(builder.finish())
+        };
+        let field = |of: DataType| Arc::new(Field::new_list_field(of, true));
+        let number = random.pick(&[DataType::Float16, DataType::Float32, DataType::Float64, DataType::Int32]).clone();
+        let types = [
+            DataType::FixedSizeList(field(number.clone()), dim as i32),
+            DataType::List(field(number.clone())),
+            DataType::LargeList(field(number)),
+        ];
+        let lists = cast(&lists, random.pick(&types)).unwrap_or(lists);
+        let start = random.below(lists.len() + 1);
+        lists.slice(start, random.below(lists.len() - start + 1))
+    }
+
+    #[test]
+    fn fuzz_arrow_arrays() {
+        fuzz("Arrow arrays", |random| {
+            let array = generated(random);
+            let precision = *random.pick(&Precision::ALL);
+            let Ok(points) = Embeddings::from_arrow(&array, precision) else { return };
+            assert_eq!(points.len(), array.len());
+            let lengths: Vec<f64> = (0..points.len()).map(|row| points.row(row).dot(points.row(row))).collect();
+            assert!(lengths.iter().all(|length| length.is_finite() && *length >= 0.0));
+            let metric = *random.pick(&crate::core::knn::Metric::ALL);
+            let monitor = Monitor::new();
+            let Ok(points) = Points::new(points, metric, &monitor) else { return };
+            let options = KnnOptions { k: 1 + random.below(5), ..Default::default() };
+            if let Ok(graph) = knn_graph(&points, &options, &monitor) {
+                for row in 0..graph.len() {
+                    let (neighbors, distances) = graph.row(row);
+                    assert_eq!(neighbors.len(), options.k.min(points.len() - 1));
+                    assert!(distances.windows(2).all(|pair| pair[0] <= pair[1]), "{distances:?}");
+                    assert!(distances.iter().all(|distance| distance.is_finite()), "{distances:?}");
+                }
+            }
+        });
+    }
+
+    #[test]
+    fn fuzz_edges() {
+        use crate::core::constraints::{Constraints, dpc_constrained};
+        use crate::core::{
+            calibration, cluster_tree, hierarchy, ndde, separation, sparse, threshold, tpdi, transition,
+        };
+        fuzz("edges", |random| {
+            let n = random.below(14);
+            let count = if n == 0 { 0 } else { random.below(4 * n) };
+            let odd = random.one_in(4);
+            let mut ends = |_| random.below(n) as u32;
+            let (src, dst): (Vec<u32>, Vec<u32>) =
+                ((0..count).map(&mut ends).collect(), (0..count).map(ends).collect());
+            let value = |random: &mut Random| if odd { random.float() } else { random.below(17) as f64 / 16.0 };
+            let values: Vec<f64> = (0..count).map(|_| value(random)).collect();
+            let monitor = Monitor::new();
+            let Ok(edges) = sparse::from_edges(n, &src, &dst, &values, &monitor) else { return };
+            let both = sparse::both_ways(&edges, &monitor).unwrap();
+            assert!(both.nnz() >= edges.nnz() && both.nnz() <= 2 * edges.nnz());
+            let found = match random.below(3) {
+                0 => transition::from_similarities(&edges, &monitor),
+                1 => calibration::of_distances(&edges, &monitor).map(|found| found.1),
+                _ => transition::from_distances(&edges, crate::core::similarity::Kernel::Exp { sigma: 0.1 }, &monitor),
+            };
+            let Ok(p) = found else { return };
+            for row in p.outer_iterator() {
+                assert!((row.data().iter().sum::<f64>() - 1.0).abs() < 1e-6, "{row:?}");
+            }
+            let density = ndde::ndde(&p, &Default::default(), &monitor).unwrap();
+            assert!(density.iter().all(|density| density.is_finite() && *density >= 0.0), "{density:?}");
+            let distances = tpdi::tpdi(&p, &monitor).unwrap();
+            assert!(distances.data().iter().all(|distance| (0.0..=1.0).contains(distance)));
+            let mut pairs = |most: usize| -> Vec<(u32, u32)> {
+                let count = if n == 0 { 0 } else { random.below(most) };
+                (0..count).map(|_| (random.below(n) as u32, random.below(n) as u32)).collect()
+            };
+            let constraints = Constraints { must_link: pairs(4), cannot_link: pairs(6) };
+            let tau = threshold::auto_tau(&density, &distances, &monitor).unwrap();
+            let found = dpc_constrained(density.clone(), &distances, tau, &constraints, &monitor);
+            assert_eq!(found.is_err(), constraints.check(n).is_err());
+            let tree = cluster_tree::Clusters::new(&p, &constraints, &monitor);
+            assert_eq!(tree.is_err(), constraints.check(n).is_err());
+            hierarchy::Hierarchy::new(&p, &Constraints::default(), &monitor).unwrap();
+            let (Ok(found), Ok(tree)) = (found, tree) else { return };
+            for clusters in [&found.cluster, &tree.cluster] {
+                let same = |&(a, b): &(u32, u32)| clusters[a as usize] == clusters[b as usize];
+                assert!(constraints.must_link.iter().all(same) && !constraints.cannot_link.iter().any(same));
+            }
+            if let Ok(Some(sides)) = separation::of_distances(&edges, &constraints, &monitor) {
+                let separated = sides.separate(&p, &monitor).unwrap();
+                let left = |&(a, b): &(u32, u32)| separated.get(a as usize, b as usize).is_none_or(|&p| p == 0.0);
+                assert!(constraints.cannot_link.iter().all(left));
+                ndde::ndde(&separated, &Default::default(), &monitor).unwrap();
+            }
+        });
     }
 }

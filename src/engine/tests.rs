@@ -4,6 +4,7 @@ use super::argument::{Argument, Value};
 use super::ids::{IdColumn, Key};
 use super::limits::Limits;
 use super::operators::FUNCTIONS;
+use super::parameter::DefaultValue;
 use super::plan::{Function, Given, Plan, Program};
 use super::relation::{Collected, CollectedColumn, CollectedKeys};
 use super::table::{Cells, Table, Type, Values};
@@ -11,6 +12,7 @@ use crate::core::embeddings::{EmbeddingRows, Precision};
 use crate::core::monitor::Monitor;
 use crate::core::pipeline::{ClusterOptions, cluster};
 use crate::core::similarity::Kernel;
+use crate::fuzzing::fuzz;
 use crate::{Embeddings, knn};
 
 fn function(name: &str) -> &'static Function {
@@ -19,7 +21,6 @@ fn function(name: &str) -> &'static Function {
 
 /// A call with these arguments, the others by default.
 fn call(name: &str, given: Vec<(&str, Given)>) -> Result<(Program, Plan), String> {
-    use super::parameter::DefaultValue as Default;
     let mut given = given;
     let function = function(name);
     let argument = |value: Value| Given::Value(Argument::of(&value));
@@ -27,12 +28,12 @@ fn call(name: &str, given: Vec<(&str, Given)>) -> Result<(Program, Plan), String
         let at = given.iter().position(|given| given.0 == parameter.name());
         at.map(|at| given.swap_remove(at).1).unwrap_or_else(|| {
             argument(match parameter.default() {
-                Default::Required | Default::Null => Value::Null,
-                Default::Integer(value) => Value::Number(value.into()),
-                Default::Number(value) => Value::Number(value),
-                Default::Text(value) => Value::Text(value.into()),
-                Default::Flag(value) => Value::Flag(value),
-                Default::Numbers(values) => Value::Numbers(values.to_vec()),
+                DefaultValue::Required | DefaultValue::Null => Value::Null,
+                DefaultValue::Integer(value) => Value::Number(value.into()),
+                DefaultValue::Number(value) => Value::Number(value),
+                DefaultValue::Text(value) => Value::Text(value.into()),
+                DefaultValue::Flag(value) => Value::Flag(value),
+                DefaultValue::Numbers(values) => Value::Numbers(values.to_vec()),
             })
         })
     });
@@ -166,4 +167,102 @@ fn every_parameter_of_a_function_is_read_by_its_name() {
     let (_, plan) = nested();
     let columns = plan.columns().unwrap();
     assert!(matches!(columns[0], (ref name, Type::Id(_)) if name == "id"));
+}
+
+/// Programs of all functions, written down.
+fn written() -> Vec<Vec<u8>> {
+    let plain = FUNCTIONS.iter().filter_map(|function| {
+        let required =
+            function.parameters.iter().filter(|parameter| matches!(parameter.default(), DefaultValue::Required));
+        let given = required.map(|parameter| (parameter.name(), text("faces"))).collect();
+        call(function.name, given).ok()
+    });
+    plain.chain([nested()]).map(|(program, _)| program.to_json().into_bytes()).collect()
+}
+
+#[test]
+fn fuzz_plans() {
+    let corpus = written();
+    assert!(corpus.len() > 10);
+    // Words of programs, to be put in each other's places.
+    let words: Vec<Vec<u8>> = (FUNCTIONS.iter().map(|function| function.name))
+        .chain([
+            "null",
+            "true",
+            "1e308",
+            "-1",
+            "0",
+            "18446744073709551616",
+            "[]",
+            "{}",
+            "\"Stage\"",
+            "\"Text\"",
+            "auto",
+            "NaN",
+        ])
+        .map(|word| word.as_bytes().to_vec())
+        .collect();
+    fuzz("plans", |random| {
+        let mut json = random.damaged(&corpus);
+        if random.one_in(2) {
+            let mut text = String::from_utf8_lossy(random.pick(&corpus[..]).as_slice()).into_owned();
+            for _ in 0..=random.below(3) {
+                let parts: Vec<&str> = text.split_inclusive([',', ':', '{', '}', '[', ']', '"']).collect();
+                let at = random.below(parts.len());
+                let word = String::from_utf8_lossy(random.pick(&words[..]).as_slice());
+                let end = parts[at].chars().last().unwrap_or_default();
+                text = [&parts[..at].concat(), &*word, &end.to_string(), &parts[at + 1..].concat()].concat();
+            }
+            json = text.into_bytes();
+        }
+        let Ok(program) = Program::from_json(&String::from_utf8_lossy(&json)) else { return };
+        // An error, or a plan whose parts can be asked for.
+        if let Ok(plan) = program.plan(&FUNCTIONS) {
+            let columns = plan.columns();
+            assert!(columns.is_err() || !columns.unwrap().is_empty());
+            assert!(plan.relations().iter().all(|(_, relation)| !relation.reads.key.column().is_empty()));
+            assert_eq!(Program::from_json(&program.to_json()).unwrap(), program);
+        }
+    });
+}
+
+#[test]
+fn fuzz_ids() {
+    fuzz("ids", |random| {
+        let numbers = random.one_in(2);
+        let distinct = 1 + random.below(20);
+        let keys: Vec<Vec<u8>> =
+            (0..random.below(60)).map(|_| random.below(distinct).to_be_bytes()[4..].to_vec()).collect();
+        let key = |bytes: &'static [u8]| match numbers {
+            true => Key::Number(u32::from_be_bytes(bytes.try_into().unwrap()).into()),
+            false => Key::Bytes(bytes),
+        };
+        let keys: Vec<&'static [u8]> = keys.into_iter().map(|key| &*key.leak()).collect();
+        let none = || if numbers { IdColumn::numbers() } else { IdColumn::bytes() };
+        let mut interner = super::ids::Interner::new(none());
+        let (first, second) = keys.split_at(random.below(keys.len() + 1));
+        let of_keys = |interner: &mut super::ids::Interner, keys: &[&'static [u8]]| -> Vec<u32> {
+            keys.iter().map(|bytes| interner.intern::<()>(key(bytes), || Ok(None)).unwrap()).collect()
+        };
+        let mut numbered = of_keys(&mut interner, first);
+        let mut other = super::ids::Interner::new(none());
+        let of_second = of_keys(&mut other, second);
+        let places = interner.absorb(&other);
+        numbered.extend(of_second.iter().map(|&number| places[number as usize]));
+        let (ids, places) = interner.sorted();
+        let expected: std::collections::BTreeSet<&[u8]> = keys.iter().copied().collect();
+        assert_eq!(ids.len(), expected.len());
+        assert_eq!(ids.duplicate(), None);
+        for (bytes, number) in keys.iter().zip(numbered) {
+            let place = places[number as usize];
+            assert_eq!(ids.key(place), key(bytes));
+            assert_eq!(expected.iter().position(|other| other == bytes), Some(place as usize));
+        }
+        let mut column = none();
+        keys.iter().for_each(|bytes| column.push(key(bytes), None));
+        assert!(ids.numbers_of(&column).iter().all(Option::is_some));
+        let (sorted, order) = column.sorted();
+        assert!((1..order.len()).all(|at| sorted.key(at as u32 - 1) <= sorted.key(at as u32)));
+        assert_eq!(sorted.duplicate().is_some(), expected.len() < keys.len());
+    });
 }
