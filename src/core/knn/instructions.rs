@@ -13,17 +13,14 @@ pub(super) enum Instructions {
 impl Instructions {
     /// What this processor has, the fastest last.
     pub fn available() -> Vec<Self> {
-        let mut available = vec![Self::Portable];
-        #[cfg(target_arch = "x86_64")]
-        {
-            if is_x86_feature_detected!("avx2") {
-                available.push(Self::Avx2);
-            }
-            if is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512vnni") {
-                available.push(Self::Avx512Vnni);
-            }
-        }
-        available
+        let all = [
+            (Self::Portable, true),
+            #[cfg(target_arch = "x86_64")]
+            (Self::Avx2, is_x86_feature_detected!("avx2")),
+            #[cfg(target_arch = "x86_64")]
+            (Self::Avx512Vnni, is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512vnni")),
+        ];
+        all.into_iter().filter_map(|(instructions, has)| has.then_some(instructions)).collect()
     }
 
     /// The fastest that this processor has.
