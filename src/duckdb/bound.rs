@@ -70,6 +70,7 @@ impl RelationColumns<'_> {
             Field::Number { column, .. } | Field::Integer { column, .. } => {
                 self.number(column).map(|()| BoundField::Plain)
             }
+            Field::OptionalFlag { .. } => Ok(BoundField::Plain),
             Field::OtherId { column } => self.other_id(column, id).map(|()| BoundField::Plain),
             Field::Label { column, hint } => self.id(column, hint).map(BoundField::Label),
             Field::Embedding { column, .. } => self.embedding(column).map(BoundField::Embedding),

@@ -47,7 +47,7 @@ pub fn no_rows(relation: &Relation, bound: &Bound) -> Collected {
         RowKey::Ends => CollectedKeys::Ends { ids: Interner::new(bound.id.column()), src: vec![], dst: vec![] },
     };
     let column = |(field, found): (&Field, &BoundField)| match (field, found) {
-        (Field::Number { .. }, _) => CollectedColumn::Numbers(vec![]),
+        (Field::Number { .. } | Field::OptionalFlag { .. }, _) => CollectedColumn::Numbers(vec![]),
         (Field::Integer { .. }, _) => CollectedColumn::Integers(vec![]),
         (Field::OtherId { .. }, _) => CollectedColumn::Ids(bound.id.column()),
         (Field::Label { .. }, BoundField::Label(label)) => {
@@ -159,6 +159,9 @@ impl InputRows<'_> {
         match (field, target) {
             (Field::Number { column, null }, CollectedColumn::Numbers(values)) => {
                 self.numbers(column, *null, at, kept, values)?;
+            }
+            (Field::OptionalFlag { column }, CollectedColumn::Numbers(values)) => {
+                self.numbers(column, Null::Is(0.0), at, kept, values)?;
             }
             (Field::Integer { column, null }, CollectedColumn::Integers(values)) => {
                 let reader = self.column(at)?.cast_ref::<i64>()?.reader()?;
@@ -300,7 +303,7 @@ fn key_width(relation: &Relation) -> usize {
 /// How many columns a field takes.
 fn field_width(field: &Field) -> usize {
     match field {
-        Field::Number { .. } | Field::Integer { .. } => 1,
+        Field::Number { .. } | Field::Integer { .. } | Field::OptionalFlag { .. } => 1,
         Field::OtherId { .. } | Field::Label { .. } | Field::Strength { .. } => 2,
         Field::Embedding { .. } | Field::Look { .. } => 2,
     }

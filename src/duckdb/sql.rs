@@ -68,6 +68,9 @@ impl Selected {
                 Field::Embedding { column, .. } | Field::Look { column } => {
                     selected.add(column, name, embedding_arguments)
                 }
+                Field::OptionalFlag { column } => {
+                    selected.add(column, name, |name| [format!("coalesce(TRY_CAST({name} AS DOUBLE), 0)")]);
+                }
                 // The one that is not used may be of any type; the other was checked to be a number.
                 Field::Strength { .. } => selected
                     .arguments
@@ -91,12 +94,21 @@ fn sink(token: u64, at: usize, relation: &Relation) -> String {
     let from = format!("FROM query_table({})", literal(&relation.name));
     let Selected { columns, arguments } = Selected::new(relation);
     let has_strength = relation.reads.fields.iter().any(|field| matches!(field, Field::Strength { .. }));
+    let optional = relation.reads.fields.iter().find_map(|field| match field {
+        Field::OptionalFlag { column } => Some(identifier(column)),
+        _ => None,
+    });
     let rows = if has_strength {
         // Either of the two columns may be missing; the second branch stands in for it.
         format!(
             "SELECT {checked}, * {from} \
              UNION ALL BY NAME SELECT NULL::DOUBLE AS distance, NULL::DOUBLE AS similarity WHERE false"
         )
+    } else if let Some(optional) = optional {
+        // Likewise for the column that may be missing.
+        let rows =
+            format!("SELECT {checked}, * {from} UNION ALL BY NAME SELECT NULL::BOOLEAN AS {optional} WHERE false");
+        format!("SELECT {} FROM ({rows})", columns.join(", "))
     } else {
         format!("SELECT {checked}, {} {from}", columns.join(", "))
     };

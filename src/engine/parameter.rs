@@ -80,6 +80,8 @@ fn must_be(what: &str, argument: &Argument) -> Wrong {
         Value::Text(_) => format!("must be {what}, got '{}'", argument.text),
         // The text of a stage is how it is called.
         Value::Stage { .. } => format!("must be {what}, not {}", argument.text),
+        // What `name = value` is to SQL.
+        Value::Flag(_) => format!("must be {what}, got {}; a named argument is written name := value", argument.text),
         _ => format!("must be {what}, got {}", argument.text),
     }
 }
@@ -256,7 +258,14 @@ impl Takes for ColumnName {
     type Given = String;
 
     fn read(&self, argument: &Argument) -> Result<String, Wrong> {
-        text(argument, "a text").map(Into::into)
+        // A list of names comes as another value.
+        let way_out = match argument.value {
+            Value::Other(_) if argument.text.starts_with('[') => {
+                "; several make one in a view: SELECT *, (a, b) AS both"
+            }
+            _ => "",
+        };
+        text(argument, "a text").map(Into::into).map_err(|wrong| wrong + way_out)
     }
 }
 
@@ -289,9 +298,23 @@ impl Takes for RelationName {
     fn read(&self, argument: &Argument) -> Result<String, Wrong> {
         match &argument.value {
             Value::Stage { .. } => Err(format!("takes {}, not {}", self.is, argument.text)),
-            _ => text(argument, self.is).map(Into::into),
+            _ => {
+                let name = text(argument, self.is)?;
+                if is_query(name) {
+                    let way_out = "name it first: WITH rows AS (SELECT ...) FROM function('rows')";
+                    return Err(format!("takes {}, not a query; {way_out}", self.is));
+                }
+                Ok(name.into())
+            }
         }
     }
+}
+
+/// Whether a text is SQL where a name should be.
+fn is_query(text: &str) -> bool {
+    let text = text.trim_start_matches(['(', ' ', '\n', '\t']).to_ascii_lowercase();
+    let begins = |word: &str| text.strip_prefix(word).is_some_and(|rest| rest.starts_with(char::is_whitespace));
+    begins("select") || (begins("with") && text.contains("select")) || (begins("from") && !text.contains('.'))
 }
 
 /// Anything of these, or NULL, which is `None`.

@@ -48,6 +48,8 @@ pub enum Field {
     OtherId { column: &'static str },
     /// A value of any type, to be told apart; may be NULL.
     Label { column: String, hint: &'static str },
+    /// True or false, kept as 1 or 0; where there is no such column, or a NULL, 0.
+    OptionalFlag { column: &'static str },
     /// Lists or arrays of numbers.
     Embedding { column: String, precision: Precision },
     /// The same, of which is kept what tells whether a row is valid.
@@ -109,7 +111,7 @@ impl Reads {
     /// Bytes that are kept of a row, but for ids; `dim` is that of the embeddings.
     pub fn row_bytes(&self, dim: usize) -> usize {
         let of_field = |field: &Field| match field {
-            Field::Number { .. } | Field::Integer { .. } | Field::Strength { .. } => 8,
+            Field::Number { .. } | Field::Integer { .. } | Field::Strength { .. } | Field::OptionalFlag { .. } => 8,
             Field::Label { .. } => 8,
             Field::OtherId { .. } => 0,
             Field::Embedding { precision, .. } => precision.row_bytes(dim),

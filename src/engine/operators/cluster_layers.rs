@@ -1,5 +1,6 @@
 //! `cluster_layers(transition, ...)`: nested clusterings, coarse to fine.
 
+use super::dpc_cluster::{RESULT_ID, result_id};
 use super::ndde::{self, TRANSITION};
 use crate::core::constraints::Constraints;
 use crate::core::hierarchy::Hierarchy;
@@ -11,7 +12,7 @@ pub static FUNCTION: Function = Function {
     name: "cluster_layers",
     description: "Nested clusterings, coarse to fine: of all clusterings on the way of cluster_tree those that describe a random walk in the fewest bits over the widest range of Markov times, the last that of linkage_cluster.",
     returns: "Returns layer (1, 2, ..., coarse to fine), id, cluster_id (0, 1, 2, ... in order of the smallest ids of the layer's clusters) and parent_cluster_id (the cluster of the layer before that holds it, NULL in the first).",
-    parameters: &[&TRANSITION, &LAYERS],
+    parameters: &[&TRANSITION, &LAYERS, &RESULT_ID],
     examples: &[
         "FROM cluster_layers(transition_matrix(knn_graph('texts'), sigma := 'auto'))",
         "PIVOT cluster_layers('p') ON layer USING any_value(cluster_id) GROUP BY id",
@@ -19,7 +20,11 @@ pub static FUNCTION: Function = Function {
     nested_example: None,
     build: |call| {
         let transition = ndde::transition(call)?;
-        Ok(call.add(Layers { transition, most: call.get(&LAYERS)? }).node)
+        let (most, id) = (call.get(&LAYERS)?, result_id(call)?);
+        if ["layer", "parent_cluster_id"].iter().any(|other| other.eq_ignore_ascii_case(&id)) {
+            return Err(call.error(format!("id := '{id}' is also another column of the result; rename it in a view")));
+        }
+        Ok(call.add(Layers { transition, most, id }).node)
     },
 };
 
@@ -34,6 +39,7 @@ const LAYERS: Parameter<Count> = Parameter {
 struct Layers {
     transition: Input<Edges>,
     most: usize,
+    id: String,
 }
 
 struct LayerRow {
@@ -53,7 +59,7 @@ impl Operator for Layers {
     fn columns(&self) -> Vec<Column<List<LayerRow>>> {
         vec![
             bigint("layer", |list: &Self::Output, rows| list.each(rows, |row| row.layer as i64)),
-            id("id", Whose::First, |list: &Self::Output, rows| list.each(rows, |row| row.point)),
+            id(&self.id, Whose::First, |list: &Self::Output, rows| list.each(rows, |row| row.point)),
             bigint("cluster_id", |list: &Self::Output, rows| list.each(rows, |row| row.cluster.into())),
             bigint("parent_cluster_id", |list: &Self::Output, rows| list.some(rows, |row| row.parent.map(i64::from))),
         ]

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::auto_parameters::{GRAPH, distances};
+use super::dpc_cluster::{RESULT_ID, result_id};
 use crate::core::methods::{self, DensityKernel, GraphMethod, Stop, cluster_graph, from_knn_graph};
 use crate::core::similarity::SIGMA;
 use crate::engine::prelude::*;
@@ -12,7 +13,18 @@ pub static FUNCTION: Function = Function {
     name: "cluster_with",
     description: "Cluster the points of a graph by another method, to compare with dpc_cluster. A parameter that is not the method's is an error.",
     returns: "Returns id and cluster_id (0, 1, 2, ... in order of the smallest ids).",
-    parameters: &[&GRAPH, &METHOD, &THRESHOLD, &CLUSTERS, &EPSILON, &MIN_POINTS, &CUTOFF, &DENSITY_KERNEL, &MAP_SIGMA],
+    parameters: &[
+        &GRAPH,
+        &METHOD,
+        &THRESHOLD,
+        &CLUSTERS,
+        &EPSILON,
+        &MIN_POINTS,
+        &CUTOFF,
+        &DENSITY_KERNEL,
+        &MAP_SIGMA,
+        &RESULT_ID,
+    ],
     examples: &[
         "FROM cluster_with('g', method := 'connected_components', threshold := 0.4)",
         "FROM cluster_with(knn_graph('faces', k := 80), method := 'dbscan', epsilon := 0.4, min_points := 3)",
@@ -20,8 +32,8 @@ pub static FUNCTION: Function = Function {
     nested_example: None,
     build: |call| {
         let graph = distances(call)?;
-        let method = method(call)?;
-        Ok(call.add(ClusterWith { graph, method }).node)
+        let (method, id) = (method(call)?, result_id(call)?);
+        Ok(call.add(ClusterWith { graph, method, id }).node)
     },
 };
 
@@ -169,7 +181,8 @@ impl Arguments<'_, '_> {
 fn method(call: &Call<'_>) -> Checked<GraphMethod> {
     let Known { name, parameters, of, .. } = call.get(&METHOD)?;
     let names: Vec<&str> = parameters.iter().map(|parameter| parameter.name()).collect();
-    for parameter in &FUNCTION.parameters[2..] {
+    let of_methods = FUNCTION.parameters[2..].iter().filter(|parameter| parameter.name() != RESULT_ID.name);
+    for parameter in of_methods {
         if !names.contains(&parameter.name()) && call.is_given(*parameter) {
             let (one, takes) = (parameter.name(), names.join(" and "));
             return Err(call.error(format!("method '{name}' takes no {one}; its parameters are {takes}")));
@@ -182,6 +195,7 @@ fn method(call: &Call<'_>) -> Checked<GraphMethod> {
 struct ClusterWith {
     graph: GraphInput,
     method: GraphMethod,
+    id: String,
 }
 
 /// The cluster of each point.
@@ -218,7 +232,7 @@ impl Operator for ClusterWith {
     }
 
     fn columns(&self) -> Vec<Column<PointGroups>> {
-        PointGroups::columns("id")
+        PointGroups::columns(&self.id)
     }
 
     fn run(&self, run: &mut Run<'_>) -> Result<PointGroups> {

@@ -19,7 +19,7 @@ pub static FUNCTION: Function = Function {
     name: "dpc_cluster",
     description: "Density peak clustering: each point joins its nearest neighbor of higher density, if that is nearer than tau; the others are peaks, and each tree is a cluster.",
     returns: RETURNS,
-    parameters: &[&DENSITY, &DISTANCE, &TAU, &PREVIOUS, &MUST_LINK, &CANNOT_LINK],
+    parameters: &[&DENSITY, &DISTANCE, &TAU, &PREVIOUS, &MUST_LINK, &CANNOT_LINK, &RESULT_ID],
     examples: &[
         "FROM dpc_cluster('r', 'd', tau := 0.7)",
         "FROM dpc_cluster(ndde('p'), tpdi('p'), tau := 'auto')",
@@ -28,11 +28,27 @@ pub static FUNCTION: Function = Function {
     nested_example: None,
     build: |call| {
         let peaks = PeakInputs::of(call)?;
-        let given = GivenRelations::of(call, "id")?;
+        let id = result_id(call)?;
+        let given = GivenRelations::of(call, &id)?;
         let cut = call.get(&TAU)?.map_or(CutBy::AutoTau, CutBy::Tau);
-        build(call, PeaksInput::Stages(peaks, cut), given, "id".into(), None)
+        build(call, PeaksInput::Stages(peaks, cut), given, id, None)
     },
 };
+
+/// What names the ids of a result whose inputs have edges.
+pub const RESULT_ID: Parameter<ColumnName> = Parameter {
+    name: "id",
+    default: DefaultValue::Text("id"),
+    takes: ColumnName,
+    description: "column of the ids in the result, and in previous",
+};
+
+/// The name of the ids of a call's result, which no other column has.
+pub fn result_id(call: &Call<'_>) -> Checked<String> {
+    let id = call.column(&RESULT_ID)?;
+    check_name(call, RESULT_ID.name, &id, &[])?;
+    Ok(id)
+}
 
 macro_rules! columns {
     ($after_density:literal) => {

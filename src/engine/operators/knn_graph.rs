@@ -152,6 +152,21 @@ pub fn build(call: &mut Call<'_>, queries: Option<String>) -> Checked<Input<IdGr
     Ok(call.add(NearestNeighbors { source, queries, options }))
 }
 
+/// The graph of a relation by cosine that an argument names, for who takes no other options.
+pub fn by_cosine(
+    call: &mut Call<'_>,
+    argument: &'static str,
+    name: String,
+    (id, embedding): (&str, &str),
+    k: usize,
+) -> (Input<PointSet>, Input<IdGraph>) {
+    let knn = KnnOptions { k, ..Default::default() };
+    let options = GraphOptions { knn, metric: Metric::Cosine, precision: Precision::F32 };
+    let rows = call.read(argument, name, Reads::points(id, embedding, options.precision, None));
+    let source = call.add(MetricPoints { rows, metric: options.metric });
+    (source, call.add(NearestNeighbors { source, queries: None, options }))
+}
+
 /// Embeddings under a metric: what a graph is made of, and a model judges it by.
 #[derive(Debug, PartialEq)]
 struct MetricPoints {

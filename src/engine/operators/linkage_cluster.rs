@@ -1,6 +1,6 @@
 //! `linkage_cluster(transition, ...)`: clusters of a transition matrix without a threshold.
 
-use super::dpc_cluster::{self, CutBy, GivenRelations, PREVIOUS, PeaksInput, RETURNS_STRENGTH};
+use super::dpc_cluster::{self, CutBy, GivenRelations, PREVIOUS, PeaksInput, RESULT_ID, RETURNS_STRENGTH, result_id};
 use super::ndde::{self, EPSILON, MAX_ITERATIONS, TRANSITION};
 use super::pairs::{CANNOT_LINK, MUST_LINK};
 use super::tpdi;
@@ -12,7 +12,7 @@ pub static FUNCTION: Function = Function {
     name: "linkage_cluster",
     description: "Clusters of a transition matrix without a threshold: points and clusters merge by the mean of what links them, in which a pair that neither row had room for says nothing, and of the clusters on the way those are taken that describe a random walk in the fewest bits.",
     returns: RETURNS_STRENGTH,
-    parameters: &[&TRANSITION, &EPSILON, &MAX_ITERATIONS, &PREVIOUS, &MUST_LINK, &CANNOT_LINK, &CLUSTERS],
+    parameters: &[&TRANSITION, &EPSILON, &MAX_ITERATIONS, &PREVIOUS, &MUST_LINK, &CANNOT_LINK, &CLUSTERS, &RESULT_ID],
     examples: &[
         "FROM linkage_cluster(transition_matrix(knn_graph('faces'), sigma := 'auto'))",
         "FROM linkage_cluster('p', clusters := 150)",
@@ -20,8 +20,9 @@ pub static FUNCTION: Function = Function {
     nested_example: None,
     build: |call| {
         let transition = ndde::transition(call)?;
-        let given = GivenRelations::of(call, "id")?;
-        build(call, transition, given, "id".into())
+        let id = result_id(call)?;
+        let given = GivenRelations::of(call, &id)?;
+        build(call, transition, given, id)
     },
 };
 

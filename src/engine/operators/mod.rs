@@ -4,6 +4,7 @@ mod assign_clusters;
 mod auto_parameters;
 mod both_ways;
 mod cluster_embeddings;
+mod cluster_labels;
 mod cluster_layers;
 mod cluster_summary;
 mod cluster_tree;
@@ -26,7 +27,8 @@ mod tpdi;
 mod train_similarity;
 mod transition_matrix;
 
-pub use suggest_splits::{CLUSTERS, CLUSTERS_ID, StoredClusters};
+pub use cluster_labels::CLUSTERS_ID;
+pub use suggest_splits::{CLUSTERS, StoredClusters};
 
 use super::plan::Function;
 

@@ -4,19 +4,33 @@
 use std::fmt::Display;
 use std::sync::Arc;
 
+use super::cluster_labels::{CLUSTER, CLUSTERS_ID, ClusterLabels, members};
+use super::knn_graph::EMBEDDING;
+use crate::core::embeddings::Precision;
+use crate::core::halves::halves;
 use crate::core::suggest::{self, Split};
+use crate::core::summary::summarize;
 use crate::engine::prelude::*;
-use crate::engine::values::MADE_BY_DPC;
+use crate::engine::values::{MADE_BY_DPC, PointRows};
 
 pub static FUNCTION: Function = Function {
     name: "suggest_splits",
-    description: "The weakest link of each cluster: the longest step to a parent that has enough points on both sides.",
-    returns: "Returns cluster_id, delta (length of the link), id and parent_id (its ends), size_below (points that hang on id, itself included) and size_above (the other points of the cluster), greatest delta first. Clusters without such a link are left out.",
-    parameters: &[&CLUSTERS, &MIN_SIZE, &CLUSTERS_ID],
-    examples: &["FROM suggest_splits('clusters', min_size := 5) LIMIT 20"],
+    description: "Where each cluster falls in two: with the embeddings the two parts that have least in common, of clusters of any method; without them at its weakest link, the longest step to a parent that has enough points on both sides.",
+    returns: "With a source it returns cluster_id, doubt (mean cosine distance between the two parts), id and other_id (the most central point of each part), size and other_size, most doubtful first. Without it cluster_id, delta (length of the link), id and parent_id (its ends), size_below (points that hang on id, itself included) and size_above (the other points of the cluster), greatest delta first. Clusters without such a link are left out.",
+    parameters: &[&CLUSTERS, &MIN_SIZE, &CLUSTERS_ID, &SOURCE, &EMBEDDING, &CLUSTER],
+    examples: &[
+        "FROM suggest_splits('clusters', min_size := 5) LIMIT 20",
+        "FROM suggest_splits('clusters', source := 'faces') LIMIT 20",
+    ],
     nested_example: None,
     build: |call| {
         let (min_size, id) = (call.get(&MIN_SIZE)?, call.column(&CLUSTERS_ID)?);
+        if let Some(source) = call.get(&SOURCE)? {
+            let embedding = call.column(&EMBEDDING)?;
+            let clusters = ClusterLabels::of(call, &CLUSTERS)?;
+            let source = call.read(SOURCE.name, source, Reads::points(&id, &embedding, Precision::F32, None));
+            return Ok(call.add(SuggestParts { clusters, source, min_size }).node);
+        }
         let clusters = call.relation(&CLUSTERS, StoredClusters::reads(&id))?;
         Ok(call.add(SuggestSplits { clusters, min_size }).node)
     },
@@ -34,12 +48,76 @@ const MIN_SIZE: Parameter<Count> = Parameter {
     takes: Count(1),
     description: "points on either side of the link, at least 1",
 };
-pub const CLUSTERS_ID: Parameter<ColumnName> = Parameter {
-    name: "id",
-    default: DefaultValue::Text("id"),
-    takes: ColumnName,
-    description: "column of the ids in clusters",
+
+const SOURCE: Parameter<OrNull<RelationName>> = Parameter {
+    name: "source",
+    default: DefaultValue::Null,
+    takes: OrNull(OF_POINTS),
+    description: "name of the relation with the embeddings, for clusters of any method. NULL: the clusters' own links are looked at",
 };
+
+/// The two parts of each cluster by the embeddings.
+#[derive(Debug, PartialEq)]
+struct SuggestParts {
+    clusters: Input<ClusterLabels>,
+    source: Input<PointRows>,
+    min_size: usize,
+}
+
+struct PartsRow {
+    cluster: u32,
+    doubt: f64,
+    medoids: [u32; 2],
+    sizes: [usize; 2],
+}
+
+impl Operator for SuggestParts {
+    type Output = List<PartsRow>;
+
+    fn inputs(&self) -> Vec<usize> {
+        vec![self.clusters.node, self.source.node]
+    }
+
+    fn columns(&self) -> Vec<Column<List<PartsRow>>> {
+        vec![
+            id("cluster_id", Whose::Label, |list: &Self::Output, rows| list.each(rows, |row| row.cluster)),
+            double("doubt", |list: &Self::Output, rows| list.each(rows, |row| row.doubt)),
+            id("id", Whose::First, |list: &Self::Output, rows| list.each(rows, |row| row.medoids[0])),
+            id("other_id", Whose::First, |list: &Self::Output, rows| list.each(rows, |row| row.medoids[1])),
+            bigint("size", |list: &Self::Output, rows| list.each(rows, |row| row.sizes[0] as i64)),
+            bigint("other_size", |list: &Self::Output, rows| list.each(rows, |row| row.sizes[1] as i64)),
+        ]
+    }
+
+    fn run(&self, run: &mut Run<'_>) -> Result<List<PartsRow>> {
+        let clusters = run.read(self.clusters)?;
+        let label = run.label(self.source);
+        let PointRows { ids, embeddings } = run.take(self.source)?;
+        let (cluster, _) = clusters.in_order_of(&ids)?;
+        let failed = failed(&label, &ids);
+        let found = halves(&embeddings, &members(&cluster, clusters.labels.len()), run.monitor).map_err(&failed)?;
+        let smaller = |parts: &[Vec<u32>; 2]| parts.iter().map(Vec::len).min().unwrap_or(0);
+        let found = (0u32..).zip(found).filter_map(|(cluster, parts)| parts.map(|parts| (cluster, parts)));
+        let found: Vec<_> = found.filter(|(_, halves)| smaller(&halves.parts) >= self.min_size).collect();
+        // Each part as a cluster of its own, for its medoid.
+        let mut of_part = vec![None; ids.len()];
+        for (part, points) in (0u32..).zip(found.iter().flat_map(|(_, halves)| &halves.parts)) {
+            points.iter().for_each(|&point| of_part[point as usize] = Some(part));
+        }
+        let parts = summarize(&embeddings, &of_part, 2 * found.len(), run.monitor).map_err(&failed)?;
+        let rows = found.iter().zip(parts.chunks_exact(2));
+        let mut rows: Vec<PartsRow> = rows
+            .map(|((cluster, halves), parts)| PartsRow {
+                cluster: *cluster,
+                doubt: halves.distance,
+                medoids: [parts[0].medoid, parts[1].medoid],
+                sizes: [parts[0].size, parts[1].size],
+            })
+            .collect();
+        rows.sort_by(|a, b| b.doubt.total_cmp(&a.doubt).then(a.cluster.cmp(&b.cluster)));
+        Ok(List { rows, ids: vec![ids, clusters.labels.clone()] })
+    }
+}
 
 #[derive(Debug, PartialEq)]
 struct SuggestSplits {

@@ -172,6 +172,11 @@ pub fn build(
     Ok(call.add(LearnedTransition { graph, features, model, calibrated }))
 }
 
+/// The transition matrix over a graph by the kernel that its distances call for.
+pub fn calibrated(call: &mut Call<'_>, graph: GraphInput) -> Input<Edges> {
+    call.add(Transition { graph, kernel: None })
+}
+
 fn graph_metric(call: &Call<'_>, graph: GraphInput) -> Option<Metric> {
     match graph {
         GraphInput::Stage(graph) => points_of(call, graph).1,
