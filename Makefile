@@ -6,6 +6,9 @@
 #              glibc as old as that, and without libstdc++; see docs/install.md
 # make repository build/repository, a folder for DuckDB's INSTALL; SIGNING_KEY=key.pem signs it
 # make wheel   dist/density_peaks-*.whl, the Python package
+# make fuzz    generated input, a minute for each target; FUZZ_SECONDS=600 for longer, FUZZ_SEED=2 for other input
+# make sanitize the core's tests under AddressSanitizer and ThreadSanitizer, with a nightly toolchain; else valgrind
+# make soak    mixed statements over 50,000 rows on eight threads for an hour, or SOAK_SECONDS
 # make test-versions  SQL tests on each known version of DuckDB but the newest, which make test runs on
 
 PYTHON := .venv/bin/python
@@ -26,7 +29,12 @@ endif
 KNOWN_VERSIONS := $(shell cut -d " " -f 1 src/duckdb/known_versions.txt)
 DUCKDB_VERSIONS ?= $(KNOWN_VERSIONS)
 
-.PHONY: demo test test-versions report release repository wheel clean
+FUZZ_SECONDS ?= 60
+FUZZ_SEED ?= 1
+SOAK_SECONDS ?= 3600
+HOST = $(shell rustc --version --verbose | sed -n 's/^host: //p')
+
+.PHONY: demo test fuzz sanitize soak test-versions report release repository wheel clean
 
 demo: release .venv/installed
 	$(PYTHON) scripts/run_sql.py sql/demo.sql
@@ -40,6 +48,24 @@ test: release .venv/installed
 	python3 scripts/import_circles.py
 	cargo test --release --locked
 	$(PYTHON) -m pytest -q -rs tests
+
+fuzz: release .venv/installed
+	FUZZ_SECONDS=$(FUZZ_SECONDS) FUZZ_SEED=$(FUZZ_SEED) cargo test --release --locked --lib fuzz -- --nocapture --test-threads 1
+	$(PYTHON) tests/fuzz/sql_calls.py $(FUZZ_SECONDS) $(FUZZ_SEED)
+	$(PYTHON) tests/fuzz/sequences.py $(FUZZ_SECONDS) $(FUZZ_SEED)000000
+
+# ThreadSanitizer must see the standard library too, whose source is a part of the toolchain of its own.
+sanitize:
+	if rustup component list --toolchain nightly 2> /dev/null | grep -q "rust-src (installed)"; then \
+		for sanitizer in address thread; do RUSTFLAGS=-Zsanitizer=$$sanitizer cargo +nightly test -Zbuild-std --locked \
+			--no-default-features --target $(HOST) --target-dir target/$$sanitizer --lib || exit 1; done; \
+	else \
+		cargo test --locked --no-default-features --lib --no-run --target-dir target/valgrind && \
+		valgrind --quiet --error-exitcode=1 $$(ls -t target/valgrind/debug/deps/density_peaks-* | grep -v '\.' | head -1); \
+	fi
+
+soak: release .venv/installed
+	$(PYTHON) tests/fuzz/soak.py $(SOAK_SECONDS)
 
 test-versions: release .venv/installed
 	for version in $(filter-out $(lastword $(KNOWN_VERSIONS)),$(KNOWN_VERSIONS)); do \

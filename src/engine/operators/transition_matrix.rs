@@ -222,7 +222,7 @@ pub fn edge_bytes(kernel: Option<Kernel>) -> u64 {
 }
 
 const GIVEN_BYTES: u64 = 36;
-const FOUND_BYTES: u64 = 100;
+const FOUND_BYTES: u64 = 88;
 
 /// P by a kernel, or by the one that the distances call for, with what they call for: that kernel.
 pub fn transition(graph: GraphInput, kernel: Option<Kernel>, run: &mut Run<'_>) -> Result<(Calibration, Edges)> {

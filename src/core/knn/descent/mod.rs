@@ -58,7 +58,7 @@ const BATCH: usize = 1 << 13;
 const UNIT: usize = 64;
 
 /// Updates by a point's local join, about, to estimate memory by.
-const UPDATES: usize = 1000;
+const UPDATES: usize = 600;
 
 /// Iterations at most. In later ones little is new, and the graph is only approximate anyway.
 const ITERATIONS: usize = 4;
