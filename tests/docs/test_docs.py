@@ -2,6 +2,7 @@
 
 import re
 
+import doubt
 import fill
 import methods
 import pytest
@@ -82,3 +83,11 @@ def test_results_page_has_the_scores_of_the_other_methods_of_today(monkeypatch):
         found = methods.measure(con, call.strip("`"))
         expected = [clusters, *scores[method]]
         assert [results.cell(value) for value in found[:-1]] == expected, f"{method}: python experiments/methods.py --write"
+
+
+@pytest.mark.parametrize("name", ["Songs of this repository", "LFW at 24 x 24 pixels, test half"])
+def test_results_page_has_the_errors_that_are_found_first_today(name):
+    path, _ = results.UNLABELLED[name]
+    if not path.exists():
+        pytest.skip(f"needs ../shared/data/{path.name}, which is not here")
+    assert results.table([""], [doubt.row(name)]).splitlines()[-1] in results.PAGE.read_text(), "python experiments/doubt.py --write"

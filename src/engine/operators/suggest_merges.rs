@@ -16,7 +16,7 @@ use crate::engine::values::{Edges, GraphInput, PointSet};
 pub static FUNCTION: Function = Function {
     name: "suggest_merges",
     description: "Pairs of clusters that are likely one, from the clusters and the embeddings; or, from densities and distances, those that would be one at a larger tau: the peak of one has its nearest neighbor of higher density in the other.",
-    returns: "Returns, from embeddings, cluster_id, other_cluster_id, score (from 0 to 1), id and other_id (the two points that have most in common, one in each), size and other_size, likeliest first. From densities and distances cluster_id, other_cluster_id, delta (they join at any tau above it), peak_id (of the first), candidate_id (that neighbor, in the other), size and other_size, least delta first.",
+    returns: "Returns from embeddings cluster_id, other_cluster_id, score (from 0 to 1), id and other_id (the two points that have most in common, one in each), size and other_size, likeliest first. From densities and distances cluster_id, other_cluster_id, delta (they join at any tau above it), peak_id (of the first), candidate_id (that neighbor, in the other), size and other_size, least delta first.",
     parameters: &[&CLUSTERS, &DENSITY, &DISTANCE, &CLUSTERS_ID, &EMBEDDING, &K, &CLUSTER],
     examples: &[
         "FROM suggest_merges('clusters', 'faces') LIMIT 20",

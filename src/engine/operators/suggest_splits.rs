@@ -16,7 +16,7 @@ use crate::engine::values::{MADE_BY_DPC, PointRows};
 pub static FUNCTION: Function = Function {
     name: "suggest_splits",
     description: "Where each cluster falls in two: with the embeddings the two parts that have least in common, of clusters of any method; without them at its weakest link, the longest step to a parent that has enough points on both sides.",
-    returns: "Returns, with a source, cluster_id, doubt (mean cosine distance between the two parts), id and other_id (the most central point of each part), size and other_size, most doubtful first. Without it cluster_id, delta (length of the link), id and parent_id (its ends), size_below (points that hang on id, itself included) and size_above (the other points of the cluster), greatest delta first. Clusters without such a link are left out.",
+    returns: "Returns with a source cluster_id, doubt (mean cosine distance between the two parts), id and other_id (the most central point of each part), size and other_size, most doubtful first. Without it cluster_id, delta (length of the link), id and parent_id (its ends), size_below (points that hang on id, itself included) and size_above (the other points of the cluster), greatest delta first. Clusters without such a link are left out.",
     parameters: &[&CLUSTERS, &MIN_SIZE, &CLUSTERS_ID, &SOURCE, &EMBEDDING, &CLUSTER],
     examples: &[
         "FROM suggest_splits('clusters', min_size := 5) LIMIT 20",
