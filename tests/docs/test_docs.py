@@ -1,6 +1,8 @@
 """The pages show what the extension does today."""
 
 import re
+import sys
+from types import SimpleNamespace
 
 import doubt
 import fill
@@ -8,7 +10,7 @@ import methods
 import pytest
 import report
 import results
-from conftest import ROOT
+from conftest import EXTENSION, ROOT
 from run_sql import connect, run
 
 
@@ -27,6 +29,25 @@ def test_notebook_shows_what_its_cells_give(page):
     pictures = [output for output in outputs if output.output_type == "display_data"]
     assert len(pictures) >= 7 and all("image/png" in output.data for output in pictures)
     assert all(output.name == "stdout" for output in outputs if output.output_type == "stream")
+
+
+def test_python_of_the_readme_clusters_a_database(monkeypatch, tmp_path, capsys):
+    """With the extension that is tested in place of the installed package, which has tests of its own."""
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    assert len(blocks) == 2
+    (tmp_path / "build").mkdir()
+    (tmp_path / "build" / EXTENSION.name).symlink_to(EXTENSION)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(sys.modules, "density_peaks", SimpleNamespace(connect=connect))
+    with connect("photos.db") as con:
+        con.execute("""
+            CREATE TABLE photos AS
+            SELECT i || '.jpg' AS file, [i % 3, i % 2, i / 100 + 1]::FLOAT[3] AS embedding FROM range(30) t(i)""")
+    for block in blocks:
+        names = {}
+        exec(block, names)
+        names["con"].close()
+    assert "cluster_id" in capsys.readouterr().out
 
 
 def test_every_function_has_a_page_that_names_its_parameters():
