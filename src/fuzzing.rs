@@ -40,6 +40,7 @@ impl Random {
     }
 
     /// One of the corpus, with bytes changed, cut out, repeated, or taken from another.
+    #[cfg(feature = "ort")]
     pub fn damaged(&mut self, corpus: &[Vec<u8>]) -> Vec<u8> {
         let mut bytes = self.pick(corpus).clone();
         for _ in 0..=self.below(4) {

@@ -48,7 +48,7 @@ pub use crate::core::error::{Error, Result};
 pub use crate::core::monitor::Monitor;
 pub use crate::core::pipeline::{ClusterOptions, cluster};
 pub use crate::core::{
-    assign, calibration, cluster_tree, constraints, dpc, embeddings, error, hierarchy, knn, links, methods, monitor,
-    ndde, partitions, record_batch, relabel, row, scores, separation, similarity, sparse, suggest, summary, sweep,
-    threshold, tpdi, transition,
+    assign, calibration, cluster_tree, constraints, dpc, embeddings, error, halves, hierarchy, knn, likely, links,
+    methods, monitor, ndde, partitions, record_batch, relabel, row, scores, separation, similarity, sparse, suggest,
+    summary, sweep, threshold, tpdi, transition,
 };
