@@ -172,10 +172,11 @@ mod tests {
 
     #[test]
     fn the_format_of_the_runtime_itself_is_refused() {
-        let field = |name: &str| Message::default().bytes(7, name).into_bytes();
+        // The name of the producer, which says nothing to either.
+        let field = |name: &str| Message::default().bytes(2, name).into_bytes();
         let file = |name: &str| [field(name), model(&two_floats())].concat();
         assert_eq!(check(&file("abORTM")), Err(unreadable(Malformed)));
-        assert_ne!(check(&file("aORTMb")), check(&file("abORTM")));
+        assert_eq!(check(&file("aORTMb")), Ok(()));
     }
 
     #[test]
