@@ -86,14 +86,15 @@ pub fn quantize(values: &[f64], factor: f64, whole: &mut Vec<i16>) {
     whole.extend(values.iter().map(|x| nearest((x * factor) as f32) as i16));
 }
 
-/// The multiples of `step`, at least 2, nearest to the numbers, of -127 to 127; returns the sum of
+/// The multiples of `step`, at least 2, nearest to the numbers, of `-most` to `most`; returns the sum of
 /// these, and that of the squares of what is left, never too low.
 #[multiversion(targets = "simd")]
-pub fn coarsen(whole: &[i16], step: i16, coarse: &mut [i8]) -> (i32, f64) {
-    let factor = 1.0 / f32::from(step);
+pub fn coarsen(whole: &[i16], step: i16, most: i8, coarse: &mut [i8]) -> (i32, f64) {
+    let (factor, least, most) = (1.0 / f32::from(step), -i32::from(most), i32::from(most));
     let (mut sum, mut left) = (0, 0);
     for (&number, coarse) in whole.iter().zip(coarse) {
-        let multiple = (nearest((f32::from(number) * factor).clamp(-127.0, 127.0)) as i16 as i32).clamp(-127, 127);
+        let multiple = nearest((f32::from(number) * factor).clamp(least as f32, most as f32)) as i16;
+        let multiple = i32::from(multiple).clamp(least, most);
         let rest = i64::from(i32::from(number) - multiple * i32::from(step));
         *coarse = multiple as i8;
         sum += multiple;
@@ -199,15 +200,15 @@ mod tests {
     #[test]
     fn coarse_numbers_and_what_is_left_make_the_whole() {
         let whole: Vec<i16> = (-32_767..=32_767).step_by(7).collect();
-        for step in [2, 3, 100, 258] {
+        for (step, most) in [(2, 127), (3, 63), (100, 127), (258, 127), (520, 63)] {
             let mut coarse = vec![0; whole.len()];
-            let (sum, left) = coarsen(&whole, step, &mut coarse);
+            let (sum, left) = coarsen(&whole, step, most, &mut coarse);
             let rest = |(&whole, &coarse): (&i16, &i8)| i64::from(whole) - i64::from(coarse) * i64::from(step);
             assert_eq!(sum, coarse.iter().map(|&x| i32::from(x)).sum::<i32>());
             assert_eq!(left, whole.iter().zip(&coarse).map(|pair| rest(pair).pow(2)).sum::<i64>() as f64);
-            let within = |&(whole, _): &(&i16, &i8)| whole.unsigned_abs() <= 127 * step as u16;
+            let within = |&(whole, _): &(&i16, &i8)| u32::from(whole.unsigned_abs()) <= most as u32 * step as u32;
             assert!(whole.iter().zip(&coarse).filter(within).all(|pair| 2 * rest(pair).abs() <= i64::from(step)));
-            assert!(coarse.iter().all(|&x| x != i8::MIN));
+            assert!(coarse.iter().all(|&x| (-most..=most).contains(&x)));
         }
     }
 

@@ -185,8 +185,6 @@ def test_quoted_name_of_any_table_is_taken(faces, expected, name):
         "faces; DROP TABLE faces; --",
         "faces'; DROP TABLE faces; --",
         "faces'') ; DROP TABLE faces; --",
-        "(SELECT * FROM faces)",
-        "SELECT * FROM faces",
         "faces WHERE id < 10",
         "faces, faces",
         "faces --",
@@ -202,6 +200,12 @@ def test_text_that_is_no_name_is_an_unknown_table(faces, name):
         clusters(faces, name)
     assert "defect" not in str(refused.value)
     assert faces.execute("SELECT count(*) FROM faces").fetchone() == (300,)
+
+
+@pytest.mark.parametrize("query", ["(SELECT * FROM faces)", "SELECT * FROM faces"])
+def test_a_query_in_place_of_a_name_is_refused_with_the_way_out(faces, query):
+    with pytest.raises(duckdb.InvalidInputException, match=r"not a query; name it first: WITH rows AS"):
+        clusters(faces, query)
 
 
 @pytest.mark.parametrize(

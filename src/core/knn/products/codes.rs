@@ -74,7 +74,7 @@ impl Codes {
         let width = points.dim().div_ceil(LINE);
         let mut lines = vec![[0; LINE]; points.len() * width];
         let mut offsets = vec![0; points.len()];
-        let unit = (scale.scale * f64::from(scale.step)).powi(2);
+        let unit = (scale.scale * f64::from(scale.code.step)).powi(2);
         (lines.par_chunks_exact_mut(width).zip(&mut offsets).enumerate()).try_for_each_init(
             || (Vec::new(), Vec::new()),
             |(features, whole), (row, (lines, offset))| {
@@ -82,7 +82,7 @@ impl Codes {
                 whole.clear();
                 scale.quantize(points.row(row), features, whole);
                 let code = lines.as_flattened_mut();
-                coarsen(whole, scale.step, code);
+                coarsen(whole, scale.code.step, scale.code.most, code);
                 *offset = match points.metric() {
                     // Half the squared length of the code itself: so the nearest codes have the greatest scores.
                     Metric::Cosine | Metric::L2sq => dot_i8(code, code) as i32 / 2,

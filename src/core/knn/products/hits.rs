@@ -2,9 +2,9 @@
 
 #[cfg(target_arch = "x86_64")]
 use super::super::instructions::Instructions;
-use super::codes::{Codes, Hit, Panel};
 #[cfg(target_arch = "x86_64")]
-use super::x86;
+use super::arch::x86_64::avx512;
+use super::codes::{Codes, Hit, Panel};
 use crate::core::kernels::dot_i8;
 
 impl Codes {
@@ -14,7 +14,7 @@ impl Codes {
             #[cfg(target_arch = "x86_64")]
             Instructions::Avx512Vnni => {
                 // SAFETY: the instructions are those that the processor has.
-                unsafe { x86::hits(panel, self.width, &self.lines, &self.offsets, columns, limits, hits) }
+                unsafe { avx512::hits(panel, self.width, &self.lines, &self.offsets, columns, limits, hits) }
             }
             _ => {
                 for (at, (&column, &limit)) in columns.iter().zip(limits).enumerate() {

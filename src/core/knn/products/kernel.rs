@@ -1,4 +1,4 @@
-//! What a kernel of any instructions takes and gives, and the portable one.
+//! What a kernel of any instructions takes and gives.
 
 use super::packed::{Pair, Quad};
 use super::wanted::Wanted;
@@ -7,9 +7,18 @@ use super::wanted::Wanted;
 pub(super) type ProductKernel<const R: usize, const C: usize> =
     unsafe fn(&[[Pair; R]], &[[Pair; C]], Bounds<R, C>, &mut Product<R, C>);
 
-/// Which of the pairs of R rows and C columns may be wanted: of each row the bits of the columns.
+/// Which of the pairs of R rows and C columns may be wanted: of each row the bits of the columns. It is given an even
+/// number of quads.
 pub(super) type CoarseKernel<const R: usize, const C: usize> =
     unsafe fn(&[[Quad; R]], &[[Quad; C]], Bounds<R, C>) -> [u32; R];
+
+/// Sums of whole numbers of few bits.
+#[derive(Clone, Copy)]
+pub(super) struct Coarse<const R: usize, const C: usize> {
+    pub kernel: CoarseKernel<R, C>,
+    /// What the numbers of columns are more, since the kernel takes them without a sign.
+    pub shift: u8,
+}
 
 /// What a [`ProductKernel`] gives.
 pub(super) struct Product<const R: usize, const C: usize> {
@@ -43,27 +52,21 @@ impl<'a, const R: usize, const C: usize> Bounds<'a, R, C> {
         let of_row = sum >= self.rows[row] + self.column_offsets[column];
         (of_row, sum >= self.columns[column] + self.row_offsets[row])
     }
+
+    /// Of each row the bits of the columns that are wanted.
+    #[inline(always)]
+    pub fn bits(&self, sums: &[[i32; C]; R]) -> [u32; R] {
+        let mut bits = [0; R];
+        for row in 0..R {
+            for column in 0..C {
+                let (of_row, of_column) = self.wanted(row, column, sums[row][column]);
+                bits[row] |= u32::from(of_row | of_column) << column;
+            }
+        }
+        bits
+    }
 }
 
 fn panel<const W: usize>(values: &[i32], first: usize) -> &[i32; W] {
     values[first..].first_chunk().expect("filled up to whole panels")
-}
-
-/// The kernel for every processor.
-pub(super) fn portable(rows: &[[Pair; 4]], columns: &[[Pair; 8]], limits: Bounds<4, 8>, product: &mut Product<4, 8>) {
-    let mut sums = [[0; 8]; 4];
-    for (rows, columns) in rows.iter().zip(columns) {
-        for (sums, row) in sums.iter_mut().zip(rows) {
-            for (sum, column) in sums.iter_mut().zip(columns) {
-                *sum += i32::from(row[0]) * i32::from(column[0]) + i32::from(row[1]) * i32::from(column[1]);
-            }
-        }
-    }
-    product.sums = sums;
-    product.wanted = std::array::from_fn(|row| {
-        (0..8).fold(0, |wanted, column| {
-            let (of_row, of_column) = limits.wanted(row, column, sums[row][column]);
-            wanted | u32::from(of_row | of_column) << column
-        })
-    });
 }

@@ -6,6 +6,7 @@
 //! |r_x| |r_y|` (Cauchy-Schwarz), and the sum of whole numbers has no error of its own. The [tiles](mod@tiles)
 //! go by 8-bit whole numbers first, in the same way.
 
+mod arch;
 mod codes;
 mod hits;
 mod kernel;
@@ -14,8 +15,6 @@ mod packed;
 mod scale;
 mod tiles;
 mod wanted;
-#[cfg(target_arch = "x86_64")]
-mod x86;
 
 pub(super) use codes::{Codes, Hit, Panel};
 pub(super) use multiplier::Multiplier;

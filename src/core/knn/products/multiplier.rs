@@ -1,31 +1,41 @@
 //! Products by the instructions that are there.
 
 use super::super::instructions::Instructions;
-use super::kernel;
+#[cfg(target_arch = "aarch64")]
+use super::arch::aarch64;
+use super::arch::portable;
+#[cfg(target_arch = "x86_64")]
+use super::arch::x86_64::{avx2, avx512};
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+use super::kernel::{Coarse, CoarseKernel};
 use super::packed::Rows;
 use super::scale::Scale;
 use super::tiles::Tiles;
 use super::wanted::Wanted;
-#[cfg(target_arch = "x86_64")]
-use super::x86;
 
 /// Multiplies blocks of rows, and keeps the memory that this takes.
 pub(in crate::core::knn) enum Multiplier {
     Portable(Tiles<4, 8>),
+    /// Vectors of 128 and of 256 bits.
+    Narrow(Tiles<6, 16>),
     #[cfg(target_arch = "x86_64")]
-    Avx2(Tiles<6, 16>),
-    #[cfg(target_arch = "x86_64")]
-    Avx512Vnni(Tiles<12, 32>),
+    Wide(Tiles<12, 32>),
 }
 
 impl Multiplier {
     pub fn new(instructions: Instructions) -> Self {
         match instructions {
-            Instructions::Portable => Self::Portable(Tiles::new(kernel::portable, None)),
+            Instructions::Portable => Self::Portable(Tiles::new(portable::products, None)),
+            #[cfg(target_arch = "aarch64")]
+            Instructions::Neon => Self::Narrow(Tiles::new(portable::products, coarse(aarch64::coarse, 0))),
+            #[cfg(target_arch = "aarch64")]
+            Instructions::Dotprod => Self::Narrow(Tiles::new(portable::products, coarse(aarch64::dotprod_coarse, 0))),
             #[cfg(target_arch = "x86_64")]
-            Instructions::Avx2 => Self::Avx2(Tiles::new(x86::avx2, None)),
+            Instructions::Avx2 => Self::Narrow(Tiles::new(avx2::products, coarse(avx2::coarse, 64))),
             #[cfg(target_arch = "x86_64")]
-            Instructions::Avx512Vnni => Self::Avx512Vnni(Tiles::new(x86::avx512_vnni, Some(x86::avx512_vnni_coarse))),
+            Instructions::AvxVnni => Self::Narrow(Tiles::new(avx2::vnni_products, coarse(avx2::vnni_coarse, 128))),
+            #[cfg(target_arch = "x86_64")]
+            Instructions::Avx512Vnni => Self::Wide(Tiles::new(avx512::products, coarse(avx512::coarse, 128))),
         }
     }
 
@@ -41,10 +51,14 @@ impl Multiplier {
     ) {
         match self {
             Self::Portable(tiles) => tiles.multiply(scale, rows, columns, wanted, found),
+            Self::Narrow(tiles) => tiles.multiply(scale, rows, columns, wanted, found),
             #[cfg(target_arch = "x86_64")]
-            Self::Avx2(tiles) => tiles.multiply(scale, rows, columns, wanted, found),
-            #[cfg(target_arch = "x86_64")]
-            Self::Avx512Vnni(tiles) => tiles.multiply(scale, rows, columns, wanted, found),
+            Self::Wide(tiles) => tiles.multiply(scale, rows, columns, wanted, found),
         }
     }
+}
+
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+fn coarse<const R: usize, const C: usize>(kernel: CoarseKernel<R, C>, shift: u8) -> Option<Coarse<R, C>> {
+    Some(Coarse { kernel, shift })
 }

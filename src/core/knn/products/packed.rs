@@ -13,7 +13,7 @@ const WIDTH: usize = 32;
 /// Two neighboring dimensions of a row.
 pub(super) type Pair = [i16; 2];
 
-/// Four neighboring dimensions of a row. Those of columns are 128 more, and not signed.
+/// Four neighboring dimensions of a row. Those of columns may be more, and not signed, see [`Coarse`](super::kernel::Coarse).
 pub(super) type Quad = [i8; 4];
 
 /// Points, and the numbers of those that a block holds.
@@ -33,7 +33,7 @@ pub(super) struct Packed<const W: usize> {
     /// In panels of W rows: the first dimensions of all of them, then the next, and so on. What a panel lacks is 0.
     pub pairs: Vec<[Pair; W]>,
     pub quads: Vec<[Quad; W]>,
-    /// Of each row, how far a sum in 8 bits may be off because of it, and 128 times the sum of its numbers in 8 bits.
+    /// Of each row, how far a sum in 8 bits may be off because of it, and the sum of its numbers in 8 bits.
     pub slacks: Vec<f64>,
     pub sums: Vec<i32>,
 }
@@ -78,22 +78,23 @@ impl<const W: usize> Packed<W> {
         }
     }
 
-    /// Round to 8 bits, and add `shift` to each number.
-    pub fn make_quads(&mut self, scale: &Scale, shift: i8) {
+    /// Round to 8 bits or fewer, and add `shift` to each number.
+    pub fn make_quads(&mut self, scale: &Scale, shift: u8) {
         if !self.quads.is_empty() {
             return;
         }
-        let (width, used) = (self.width(), self.dim.div_ceil(4));
+        // An even number of quads.
+        let (width, used) = (self.width(), 2 * self.dim.div_ceil(8));
         self.quads.resize(self.len.div_ceil(W) * used, [[0; 4]; W]);
         self.slacks.clear();
         self.sums.clear();
         let mut coarse = vec![0; width];
         for (at, row) in self.whole.chunks_exact(width).enumerate() {
-            let (sum, residual) = coarsen(row, scale.step, &mut coarse);
+            let (sum, residual) = coarsen(row, scale.first.step, scale.first.most, &mut coarse);
             // |q| is at most LENGTH, and |r_x| |r_y| at most half of |r_x|^2 + |r_y|^2.
             self.slacks.push(residual.sqrt() * LENGTH + residual / 2.0);
-            self.sums.push(128 * sum);
-            coarse.iter_mut().for_each(|number| *number = number.wrapping_add(shift));
+            self.sums.push(sum);
+            coarse.iter_mut().for_each(|number| *number = number.wrapping_add(shift as i8));
             put(&mut self.quads[at / W * used..][..used], at % W, &coarse);
         }
     }

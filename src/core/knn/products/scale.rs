@@ -47,8 +47,16 @@ pub(in crate::core::knn) struct Scale {
     queries: Option<Vec<f64>>,
     pub(super) scale: f64,
     margin: f32,
-    /// From whole numbers of 16 bits to those of 8 bits.
-    pub(super) step: i16,
+    /// From whole numbers of 16 bits to those of 8 bits, and to those that are multiplied first.
+    pub(super) code: Code,
+    pub(super) first: Code,
+}
+
+/// Whole numbers of few bits: multiples of a step, of `-most` to `most`.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Code {
+    pub step: i16,
+    pub most: i8,
 }
 
 impl Scale {
@@ -81,6 +89,7 @@ impl Scale {
             Metric::Cosine | Metric::L2sq => 0.0,
             Metric::Ip => 1.0 - dot_f64(&centre, &centre),
         };
+        let (code, first) = (Code::new(base, &centre, scale, i8::MAX), search.instructions.most());
         Ok(Self {
             metric,
             constant,
@@ -88,7 +97,8 @@ impl Scale {
             queries: of_queries.map(|(shares, _)| shares),
             scale,
             margin: margin(search, longest, error),
-            step: step(base, &centre, scale),
+            code,
+            first: if first == code.most { code } else { Code::new(base, &centre, scale, first) },
             centre,
         })
     }
@@ -199,18 +209,21 @@ fn margin(search: &Search, longest: f64, error: f64) -> f32 {
     (margin + f64::from(f32::MIN_POSITIVE)) as f32
 }
 
-/// The step from 16 bits to 8 bits that leaves least, judged by some of the rows: numbers beyond 127
-/// steps are cut, so that a few large ones need not make all others coarse.
-fn step(points: &Points, centre: &[f64], scale: f64) -> i16 {
-    let (mut sample, mut features) = (Vec::new(), Vec::new());
-    let every = points.len().div_ceil(SAMPLE).max(1);
-    for row in (0..points.len()).step_by(every) {
-        points.row(row).centred(centre, &mut features);
-        quantize(&features, 1.0 / scale, &mut sample);
+impl Code {
+    /// With the step that leaves least, judged by some of the rows: numbers beyond `most` steps are cut, so that a
+    /// few large ones need not make all others coarse.
+    fn new(points: &Points, centre: &[f64], scale: f64, most: i8) -> Self {
+        let (mut sample, mut features) = (Vec::new(), Vec::new());
+        let every = points.len().div_ceil(SAMPLE).max(1);
+        for row in (0..points.len()).step_by(every) {
+            points.row(row).centred(centre, &mut features);
+            quantize(&features, 1.0 / scale, &mut sample);
+        }
+        let mut coarse = vec![0; sample.len()];
+        let mut left = |step: i16| coarsen(&sample, step, most, &mut coarse).1;
+        // The last takes the whole range of 16 bits.
+        let steps = (2..=i16::MAX / i16::from(most)).filter(|step: &i16| step.count_ones() <= 2);
+        let step = steps.min_by(|&a, &b| left(a).total_cmp(&left(b))).unwrap_or(2);
+        Self { step, most }
     }
-    let mut coarse = vec![0; sample.len()];
-    let mut left = |step: i16| coarsen(&sample, step, &mut coarse).1;
-    // The whole range of 16 bits takes a step of 258.
-    let steps = (2..=258).filter(|step: &i16| step.count_ones() <= 2);
-    steps.min_by(|&a, &b| left(a).total_cmp(&left(b))).unwrap_or(2)
 }

@@ -5,7 +5,7 @@
 //! at most `|r_x| |q_y| + |q_x| |r_y| + |r_x| |r_y|`, which is at most what a row's own slack and the
 //! other's come to. Only a pair that may be wanted in spite of it is multiplied in 16 bits.
 
-use super::kernel::{Bounds, CoarseKernel, Product, ProductKernel};
+use super::kernel::{Bounds, Coarse, CoarseKernel, Product, ProductKernel};
 use super::packed::{Packed, Rows};
 use super::scale::Scale;
 use super::wanted::Wanted;
@@ -31,7 +31,7 @@ const PATIENCE: usize = 15;
 /// Products of panels of R rows and C columns.
 pub(in crate::core::knn) struct Tiles<const R: usize, const C: usize> {
     kernel: ProductKernel<R, C>,
-    coarse_kernel: Option<CoarseKernel<R, C>>,
+    first: Option<Coarse<R, C>>,
     rows: Packed<R>,
     columns: [Packed<C>; RUN],
     /// The place of the next block of columns.
@@ -43,10 +43,10 @@ pub(in crate::core::knn) struct Tiles<const R: usize, const C: usize> {
 }
 
 impl<const R: usize, const C: usize> Tiles<R, C> {
-    pub(super) fn new(kernel: ProductKernel<R, C>, coarse_kernel: Option<CoarseKernel<R, C>>) -> Self {
+    pub(super) fn new(kernel: ProductKernel<R, C>, first: Option<Coarse<R, C>>) -> Self {
         Self {
             kernel,
-            coarse_kernel,
+            first,
             rows: Packed::default(),
             columns: std::array::from_fn(|_| Packed::default()),
             next: 0,
@@ -75,11 +75,11 @@ impl<const R: usize, const C: usize> Tiles<R, C> {
         });
         wanted.fill_up::<R, C>();
         let (rows, columns) = (&mut self.rows, &mut self.columns[held]);
-        match self.coarse_kernel.filter(|_| rows.dim <= COARSE_DIM && !wanted.any()) {
-            Some(kernel) if self.patience == 0 => {
+        match self.first.filter(|_| rows.dim <= COARSE_DIM && !wanted.any()) {
+            Some(Coarse { kernel, shift }) if self.patience == 0 => {
                 rows.make_quads(scale, 0);
-                columns.make_quads(scale, i8::MIN);
-                self.coarse.loosen(wanted, scale, rows, columns);
+                columns.make_quads(scale, shift);
+                self.coarse.loosen(wanted, scale, shift, rows, columns);
                 let passed = multiply_coarse(kernel, rows, columns, &self.coarse, wanted, found);
                 if passed * RECHECK > rows.len * columns.len * rows.dim {
                     self.patience = PATIENCE;
@@ -97,18 +97,19 @@ impl<const R: usize, const C: usize> Tiles<R, C> {
 
 impl Wanted {
     /// What may be wanted by sums in 8 bits, where those of `wanted` are sums in 16 bits. The
-    /// numbers of columns are 128 more, which adds a row's sum to its sums.
+    /// numbers of columns are `shift` more, which adds so many times a row's sum to its sums.
     fn loosen<const R: usize, const C: usize>(
         &mut self,
         wanted: &Self,
         scale: &Scale,
+        shift: u8,
         rows: &Packed<R>,
         columns: &Packed<C>,
     ) {
-        let square = f64::from(scale.step).powi(2);
+        let square = f64::from(scale.first.step).powi(2);
         // One less, for what this arithmetic itself may be off.
         let loose = |sum: i32, slack: f64| ((f64::from(sum) - slack) / square).floor() as i32 - 1;
-        let of_row = |((&sum, &slack), own): ((&i32, &f64), &i32)| loose(sum, slack) + own;
+        let of_row = |((&sum, &slack), own): ((&i32, &f64), &i32)| loose(sum, slack) + i32::from(shift) * own;
         let of_column = |(&sum, &slack): (&i32, &f64)| loose(sum, slack);
         let with_rows = |sums| std::iter::zip(sums, &rows.slacks).zip(&rows.sums).map(of_row);
         let with_columns = |sums| std::iter::zip(sums, &columns.slacks).map(of_column);
