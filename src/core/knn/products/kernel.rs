@@ -55,6 +55,10 @@ impl<'a, const R: usize, const C: usize> Bounds<'a, R, C> {
 
     /// Of each row the bits of the columns that are wanted.
     #[inline(always)]
+    #[expect(
+        clippy::needless_range_loop,
+        reason = "an iterator is no part of the kernel without LTO, and spills the sums"
+    )]
     pub fn bits(&self, sums: &[[i32; C]; R]) -> [u32; R] {
         let mut bits = [0; R];
         for row in 0..R {
