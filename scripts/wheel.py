@@ -30,6 +30,10 @@ Provides-Extra: report
 Requires-Dist: Jinja2>=3.1; extra == "report"
 Requires-Dist: pillow>=11; extra == "report"
 Requires-Dist: vl-convert-python>=1.7; extra == "report"
+Provides-Extra: spark
+Requires-Dist: pandas>=2.2,<3; extra == "spark"
+Requires-Dist: pyarrow>=18; extra == "spark"
+Requires-Dist: pyspark>=4.3,<4.4; extra == "spark"
 Description-Content-Type: text/markdown
 
 {readme}"""

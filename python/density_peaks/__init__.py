@@ -35,7 +35,14 @@ def load(con: duckdb.DuckDBPyConnection | None = None) -> duckdb.DuckDBPyConnect
     repository = _repository_name()
     con = duckdb.default_connection() if con is None else con
     _install(repository, con)
-    con.execute(f"LOAD density_peaks FROM {repository}")
+    try:
+        con.execute(f"LOAD density_peaks FROM {repository}")
+    except duckdb.BinderException as error:
+        # The database keeps the place of its repositories from its start.
+        raise duckdb.BinderException(
+            "density_peaks is installed where the connection's home_directory says, and DuckDB looks where it said when "
+            'the database was opened: duckdb.connect(config={"home_directory": "/a/folder/to/write"})'
+        ) from error
     return con
 
 

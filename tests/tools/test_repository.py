@@ -3,6 +3,7 @@
 import functools
 import gzip
 import http.server
+import re
 import shutil
 import subprocess
 import sys
@@ -15,6 +16,8 @@ import repository
 from conftest import EXTENSION, ROOT
 
 PATH = f"v{duckdb.__version__}/{package.own_platform()}"
+ALLOW = "SET allow_extension_repositories = 'allowed'"
+REPOSITORY = "CREATE EXTENSION REPOSITORY dp WITH PREFIX '{signed}'"
 needs_openssl = pytest.mark.skipif(not shutil.which("openssl"), reason="needs openssl, which is not here")
 
 
@@ -83,8 +86,8 @@ def test_installs_from_a_server_of_the_folder(unsigned, tmp_path):
 
 
 def create_and_install(con, folder):
-    con.execute("SET allow_extension_repositories = 'allowed'")
-    con.execute(f"CREATE EXTENSION REPOSITORY dp WITH PREFIX '{folder}'")
+    con.execute(ALLOW)
+    con.execute(REPOSITORY.format(signed=folder))
     con.execute("INSTALL density_peaks FROM dp")
 
 
@@ -111,11 +114,54 @@ def test_a_file_that_was_changed_after_it_was_signed_is_not_installed(signed, tm
 @needs_openssl
 def test_a_given_key_signs_and_one_of_another_size_is_refused(build, tmp_path):
     for bits in (2048, 3072):
-        repository.openssl("genpkey", "-algorithm", "RSA", "-pkeyopt", f"rsa_keygen_bits:{bits}", "-out", tmp_path / f"{bits}")
+        size = f"rsa_keygen_bits:{bits}"
+        repository.openssl("genpkey", "-algorithm", "RSA", "-pkeyopt", size, "-out", tmp_path / f"{bits}")
     with connect(tmp_path) as con:
         create_and_install(con, made(build, tmp_path / "r", "--signing-key", tmp_path / "2048"))
     assert "no RSA key of 2048 bits" in made(build, tmp_path / "s", "--signing-key", tmp_path / "3072")
     assert "No such file" in made(build, tmp_path / "t", "--signing-key", tmp_path / "none")
+
+
+# What DuckDB says where something is not set or does not fit, by what leads to it.
+SAID = [
+    (False, ["LOAD '{file}'"], "its signature is either missing or invalid and unsigned extensions are disabled"),
+    (False, ["INSTALL density_peaks FROM '{unsigned}'"], "an extension file that doesn't have a valid signature"),
+    (False, ["SET allow_unsigned_extensions = true"], "Cannot change allow_unsigned_extensions setting while"),
+    (False, [REPOSITORY], "Cannot create extension repository 'dp': allow_extension_repositories is 'hosts'"),
+    (
+        False,
+        [ALLOW, REPOSITORY, "INSTALL density_peaks FROM dp", "LOAD density_peaks"],
+        "extension 'density_peaks' exists in one or more user-provided repositories",
+    ),
+    (True, ["LOAD '{other_version}'"], "The file was built specifically for DuckDB version"),
+    (True, ["LOAD '{other_platform}'"], "The file was built for the platform"),
+    (True, ["LOAD '{renamed}'"], "did not contain function"),
+]
+
+
+@needs_openssl
+@pytest.mark.parametrize("unsigned_allowed, statements, said", SAID)
+def test_the_page_quotes_what_duckdb_says(unsigned_allowed, statements, said, unsigned, signed, tmp_path):
+    library = EXTENSION.read_bytes()[: -len(package.footer("", "", ""))]
+    own = package.own_platform()
+    footers = {
+        "other_version": package.footer("2.99.0", own, package.own_version()),
+        "other_platform": package.footer(duckdb.__version__, f"{own}_other", package.own_version()),
+        "renamed": package.footer(duckdb.__version__, own, package.own_version()),
+    }
+    paths = {"file": EXTENSION, "unsigned": unsigned, "signed": signed}
+    for name, footer in footers.items():
+        paths[name] = tmp_path / name / ("dp.duckdb_extension" if name == "renamed" else package.NAME)
+        package.write(paths[name], library + footer)
+    home = tmp_path / "home"
+    home.mkdir()
+    with connect(home, allow_unsigned_extensions=unsigned_allowed) as con:
+        *before, last = [statement.format(**paths) for statement in statements]
+        for statement in before:
+            con.execute(statement)
+        with pytest.raises(duckdb.Error, match=re.escape(said)):
+            con.execute(last)
+    assert said in (ROOT / "docs" / "install.md").read_text()
 
 
 def test_a_folder_without_extensions_says_what_makes_them(tmp_path):

@@ -88,6 +88,31 @@ print(con.execute(CLUSTER).fetchall())
     assert list((tmp_path / "elsewhere").rglob(package.NAME)) and not list((tmp_path / "home").rglob(package.NAME))
 
 
+def test_without_a_home_to_write_to_the_folder_is_given_when_the_database_is_opened(site, tmp_path):
+    folder = str(tmp_path / "folder")
+    first, second, third = python(site, tmp_path / "home", f"""
+import os
+os.environ["HOME"] = "/proc/no-home"
+try:
+    density_peaks.load()
+except duckdb.IOException as error:
+    print(error)
+late = duckdb.connect()
+late.execute("SET home_directory = {folder!r}")
+try:
+    density_peaks.load(late)
+except duckdb.BinderException as error:
+    print(error)
+con = density_peaks.connect(config={{"home_directory": {folder!r}}})
+points = con.sql(POINTS)
+print(con.execute(CLUSTER).fetchall())
+""")
+    page = (ROOT / "docs" / "install.md").read_text()
+    for printed, said in (first, "Failed to create directory"), (second, "DuckDB looks where it said when the database"):
+        assert said in printed and said in page
+    assert third == "[(100,)]"
+
+
 def test_connect_takes_what_duckdb_takes(site, tmp_path):
     printed = python(site, tmp_path / "home", """
 with density_peaks.connect("points.db", config={"threads": 1}) as con:
