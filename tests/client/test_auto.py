@@ -375,6 +375,22 @@ def test_near_and_far_rows_of_one_identity_are_together(con, sizes, noise, shots
         SELECT bcubed_f(label, cluster_id).f FROM people JOIN cluster_embeddings('people') USING (id)""").fetchone()[0] > 0.99
 
 
+@pytest.mark.parametrize("copies", [5, 20, 100])
+@pytest.mark.parametrize("numbers", ["", ", k := 80, sigma := 0.1, tau := 0.7"], ids=["auto", "the paper's"])
+@pytest.mark.parametrize(("many", "alone"), [(3, 0), (3, 200), (40, 300)])
+def test_copies_fill_no_lists(con, many, alone, numbers, copies):
+    # Each shot of some people is stored many times, beside others of whom there is one.
+    people(con, [3] * many + [1] * alone, noise=0.2)
+    con.execute(f"""
+        CREATE OR REPLACE TABLE uploads AS
+        SELECT row_number() OVER () AS id, label, embedding FROM people, range(CASE WHEN label < {many} THEN {copies} ELSE 1 END)
+        ORDER BY hash(id)""")
+    found = con.execute(f"""
+        SELECT count(DISTINCT cluster_id), count(DISTINCT label), bcubed_f(label, cluster_id).f
+        FROM uploads JOIN cluster_embeddings('uploads'{numbers}) USING (id)""").fetchone()
+    assert found == (many + alone, many + alone, 1.0)
+
+
 def test_a_handful_of_rows_falls_into_its_groups(con):
     con.execute("""
         CREATE TABLE few AS SELECT unnest(range(5)) AS id,

@@ -1,12 +1,18 @@
-//! Equal rows, which are one node to whoever does not look at all pairs: a point's copies are as near as can be,
-//! and would fill the lists of an approximate method with each other.
+//! Equal rows. A point's copies are as near as can be: they would fill its list, and those of all that are near it, so
+//! that a point had neighbors of one vector alone. So of equal rows the first few stand for all in the lists.
 
 use rayon::prelude::*;
 
-use super::candidate::Candidate;
+use super::candidate::{Candidate, write};
+use super::graph::KnnGraph;
 use super::points::Points;
+use super::search::Search;
 use crate::core::error::Result;
 use crate::core::monitor::Monitor;
+
+/// Rows of one vector that stand in lists. By docs/results.md, "Copies", more than three spoil clusters, and one or two
+/// lose what copies of records say.
+pub const LISTED: usize = 3;
 
 /// The rows of each point's copies.
 pub(super) struct Copies {
@@ -18,7 +24,6 @@ pub(super) struct Copies {
 
 impl Copies {
     /// Bytes for so many points.
-    #[cfg(feature = "usearch")]
     pub fn memory(points: usize) -> u64 {
         (points * (size_of::<u32>() + size_of::<[u32; 2]>())) as u64
     }
@@ -39,21 +44,30 @@ impl Copies {
         Ok(Self { rows, places })
     }
 
-    /// The row and its copies, in order.
-    fn of(&self, row: u32) -> &[u32] {
-        let [start, end] = self.places[row as usize];
-        &self.rows[start as usize..end as usize]
+    /// Of the row and its copies the first ones, in order, which stand in lists.
+    fn listed(&self, row: u32) -> &[u32] {
+        let [start, end] = self.places[row as usize].map(|place| place as usize);
+        &self.rows[start..end.min(start + LISTED)]
     }
 
-    /// The first of the row and its copies, which stands for all of them.
+    /// The first of the row and its copies.
     pub fn first(&self, row: u32) -> u32 {
-        self.of(row)[0]
+        self.listed(row)[0]
     }
 
-    /// The rows that stand for themselves, and for their copies, in order.
+    /// The first rows of all vectors, in order.
     #[cfg(feature = "usearch")]
     pub fn firsts(&self) -> Vec<u32> {
-        (0..self.rows.len() as u32).filter(|&row| self.first(row) == row).collect()
+        self.which(|row| self.first(row) == row)
+    }
+
+    /// The rows that stand in lists, in order.
+    pub fn all_listed(&self) -> Vec<u32> {
+        self.which(|row| self.listed(row).contains(&row))
+    }
+
+    fn which(&self, wanted: impl Fn(u32) -> bool) -> Vec<u32> {
+        (0..self.rows.len() as u32).filter(|&row| wanted(row)).collect()
     }
 
     /// The `k` nearest rows but `same`, given the candidates that stand for them, in order.
@@ -64,11 +78,27 @@ impl Copies {
             if nearest.len() >= k && nearest.last().is_some_and(|last| last.distance() < candidate.distance()) {
                 break;
             }
-            // One more than `k`, since `same` may be among them.
-            let copies = self.of(candidate.row()).iter().take(k + 1).filter(|&&row| row != same);
-            nearest.extend(copies.map(|&row| Candidate::new(candidate.distance(), row)));
+            let listed = self.listed(candidate.row()).iter().filter(|&&row| row != same);
+            nearest.extend(listed.map(|&row| Candidate::new(candidate.distance(), row)));
         }
         nearest.sort_unstable();
         nearest.truncate(k);
+    }
+
+    /// Give the rows that stand in no list the neighbors of the first of their copies, and that one.
+    pub fn fill(&self, search: &Search, graph: &mut KnnGraph) {
+        let k = graph.k;
+        let mut nearest = Vec::new();
+        for row in self.which(|row| !self.listed(row).contains(&row)) {
+            let first = self.first(row);
+            let (neighbors, distances) = graph.row(first as usize);
+            nearest.clear();
+            nearest.extend(neighbors.iter().zip(distances).map(|(&row, &distance)| Candidate::new(distance, row)));
+            nearest.push(Candidate::new(search.distance(row as usize, first), first));
+            nearest.sort_unstable();
+            nearest.truncate(k);
+            let places = row as usize * k..(row as usize + 1) * k;
+            write(&nearest, &mut graph.neighbors[places.clone()], &mut graph.distances[places]);
+        }
     }
 }

@@ -45,9 +45,11 @@ pub(super) fn memory(base: usize, queries: Option<usize>, k: usize) -> u64 {
     candidates + Scale::memory(base + queries.unwrap_or(0))
 }
 
-pub(super) fn search(search: &Search, graph: &mut KnnGraph, monitor: &Monitor) -> Result<()> {
+/// The neighbors among these rows of the base.
+pub(super) fn search(search: &Search, among: &[u32], graph: &mut KnnGraph, monitor: &Monitor) -> Result<()> {
     let scale = Scale::new(search, monitor)?;
-    search_among(search, &scale, scattered(search.base.len()), graph, 0.0..1.0, monitor)
+    let columns = scattered(among.len()).into_iter().map(|at| among[at as usize]).collect();
+    search_among(search, &scale, columns, graph, 0.0..1.0, monitor)
 }
 
 /// The neighbors among some rows of the base, which are in no special order.

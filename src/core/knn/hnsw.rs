@@ -21,9 +21,9 @@ const ALONE: usize = 1000;
 /// Points that one unit of work searches for: some milliseconds.
 const UNIT: usize = 16;
 
-/// Bytes of the index: the vectors, and the links of the base level and of those above it; and of the copies.
+/// Bytes of the index: the vectors, and the links of the base level and of those above it.
 pub(super) fn memory(options: &HnswOptions, precision: Precision, base: usize, dim: usize) -> u64 {
-    base as u64 * ((dim * precision.value_bytes() + 12 * options.connectivity) as u64 + 64) + Copies::memory(base)
+    base as u64 * ((dim * precision.value_bytes() + 12 * options.connectivity) as u64 + 64)
 }
 
 /// The index, and what it takes to give it rows.
@@ -62,7 +62,13 @@ impl RowIndex {
     }
 }
 
-pub(super) fn search(search: &Search, options: &HnswOptions, graph: &mut KnnGraph, monitor: &Monitor) -> Result<()> {
+pub(super) fn search(
+    search: &Search,
+    copies: &Copies,
+    options: &HnswOptions,
+    graph: &mut KnnGraph,
+    monitor: &Monitor,
+) -> Result<()> {
     let base = search.base;
     let index = Index::new(&IndexOptions {
         dimensions: base.dim(),
@@ -82,7 +88,6 @@ pub(super) fn search(search: &Search, options: &HnswOptions, graph: &mut KnnGrap
         multi: false,
     })
     .map_err(failed)?;
-    let copies = Copies::new(base, monitor)?;
     let nodes = copies.firsts();
     index.reserve_capacity_and_threads(nodes.len(), rayon::current_num_threads()).map_err(failed)?;
     let index = RowIndex { index, factor: 1.0 / search.longest().max(f64::MIN_POSITIVE) };

@@ -4,7 +4,7 @@
 //! distance. They are those of the features as stored, so the graph of features in a reduced
 //! [`Precision`](crate::embeddings::Precision) is the graph of the rounded features. Whatever finds the neighbors, their distances
 //! are computed once more in double precision, in one fixed order, and rounded: the same bits on
-//! every machine. Equal distances order by row.
+//! every machine. Equal distances order by row. Of equal rows the first [`LISTED`] stand in lists.
 
 mod candidate;
 mod copies;
@@ -21,6 +21,8 @@ mod products;
 mod search;
 mod tree;
 
+use copies::Copies;
+pub use copies::LISTED;
 pub use estimate::{Estimate, choice, estimates};
 pub use graph::{ABSENT, KnnGraph};
 use instructions::Instructions;
@@ -100,6 +102,7 @@ impl KnnOptions {
         let k = self.k.min(base);
         let rows = queries.unwrap_or(base);
         KnnGraph::memory(rows, k)
+            + Copies::memory(base)
             + match self.resolved(base, queries.is_some(), dim) {
                 #[cfg(feature = "usearch")]
                 Method::Hnsw => hnsw::memory(&self.hnsw, precision, base, dim),
@@ -117,12 +120,29 @@ fn find(search: &Search, options: &KnnOptions, monitor: &Monitor) -> Result<KnnG
     if graph.k > 0 && graph.rows > 0 {
         check_longest(search.base.metric(), search.longest())
             .map_err(|problem| Error::point(search.queries().longest_row(), problem))?;
+        let copies = Copies::new(search.base, monitor)?;
+        let listed = copies.all_listed();
         match options.resolved(search.base.len(), search.queries.is_some(), search.base.dim()) {
             #[cfg(feature = "usearch")]
-            Method::Hnsw => hnsw::search(search, &options.hnsw, &mut graph, monitor)?,
-            _ if search.base.dim() <= tree::LARGEST_DIM => tree::search(search, &mut graph, monitor)?,
-            Method::NnDescent => descent::search(search, &mut graph, monitor)?,
-            _ => exact::search(search, &mut graph, monitor)?,
+            Method::Hnsw => hnsw::search(search, &copies, &options.hnsw, &mut graph, monitor)?,
+            _ if search.base.dim() <= tree::LARGEST_DIM => tree::search(search, listed, &mut graph, monitor)?,
+            Method::NnDescent if listed.len() == search.base.len() => {
+                descent::search(search, &copies, &mut graph, monitor)?;
+            }
+            Method::NnDescent if listed.len() > graph.k => {
+                let base = &search.base.select(&listed);
+                let mut found = KnnGraph::empty(listed.len(), graph.k);
+                let among = Search { base, ..*search };
+                descent::search(&among, &Copies::new(base, monitor)?, &mut found, monitor)?;
+                graph = found.renumber(graph.rows, &listed, &listed);
+                copies.fill(search, &mut graph);
+            }
+            _ => {
+                exact::search(search, &listed, &mut graph, monitor)?;
+                if search.queries.is_none() {
+                    copies.fill(search, &mut graph);
+                }
+            }
         }
     }
     Ok(graph)

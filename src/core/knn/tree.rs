@@ -31,8 +31,9 @@ pub(super) fn memory(base: usize, dim: usize) -> u64 {
     (base * size_of::<u32>()) as u64 + nodes * (dim * size_of::<[f64; 2]>() + size_of::<u32>()) as u64
 }
 
-pub(super) fn search(search: &Search, graph: &mut KnnGraph, monitor: &Monitor) -> Result<()> {
-    let tree = Tree::new(search.base, monitor)?;
+/// The neighbors among these rows of the base.
+pub(super) fn search(search: &Search, among: Vec<u32>, graph: &mut KnnGraph, monitor: &Monitor) -> Result<()> {
+    let tree = Tree::new(search.base, among, monitor)?;
     let k = graph.k;
     let phase = monitor.phase(0.1..1.0, graph.rows.div_ceil(UNIT));
     let rows = graph.neighbors.par_chunks_mut(UNIT * k).zip(graph.distances.par_chunks_mut(UNIT * k));
@@ -93,10 +94,10 @@ struct Step {
 }
 
 impl Tree {
-    fn new(points: &Points, monitor: &Monitor) -> Result<Self> {
-        let levels = levels(points.len());
+    /// Of these rows.
+    fn new(points: &Points, mut order: Vec<u32>, monitor: &Monitor) -> Result<Self> {
+        let levels = levels(order.len());
         let nodes = nodes(levels);
-        let mut order: Vec<u32> = (0..points.len() as u32).collect();
         let (mut boxes, mut first) = (vec![[0.0; 2]; nodes * points.dim()], vec![0; nodes]);
         split(points, levels, &mut order, &mut boxes, &mut first, monitor)?;
         Ok(Self { levels, order, boxes, first })

@@ -78,7 +78,7 @@ pub(super) fn memory(n: usize, k: usize, dim: usize) -> u64 {
     (n * Codes::row_bytes(dim)) as u64 + cells.max((lists + updates) as u64)
 }
 
-pub(super) fn search(search: &Search, graph: &mut KnnGraph, monitor: &Monitor) -> Result<()> {
+pub(super) fn search(search: &Search, copies: &Copies, graph: &mut KnnGraph, monitor: &Monitor) -> Result<()> {
     let (n, k) = (search.base.len(), graph.k);
     let scale = Scale::new(search, monitor)?;
     let codes = Codes::new(search, &scale, monitor)?;
@@ -121,7 +121,6 @@ pub(super) fn search(search: &Search, graph: &mut KnnGraph, monitor: &Monitor) -
     }
 
     drop(codes);
-    let copies = Copies::new(search.base, monitor)?;
     let phase = monitor.phase(0.9..1.0, n.div_ceil(ROWS));
     let rows = graph.neighbors.par_chunks_mut(ROWS * k).zip(graph.distances.par_chunks_mut(ROWS * k));
     rows.enumerate().try_for_each_init(

@@ -3,6 +3,8 @@
 mod approximate;
 mod exactness;
 
+use std::collections::HashMap;
+
 use super::products::{Codes, Multiplier, Panel, Scale, Wanted};
 use super::*;
 use crate::core::embeddings::Precision;
@@ -32,11 +34,24 @@ fn rounded(values: &[f32], dim: usize, precision: Precision) -> Embeddings {
     rows.finish(&Monitor::new()).unwrap()
 }
 
+/// The rows that stand in lists: each that has fewer than [`LISTED`] copies before it.
+fn listed(points: &Points) -> Vec<usize> {
+    let (mut seen, mut features) = (HashMap::<Vec<u64>, usize>::new(), Vec::new());
+    let mut copies = |row: usize| {
+        points.row(row).centred(&vec![0.0; points.dim()], &mut features);
+        let copies = seen.entry(features.iter().map(|x| x.to_bits()).collect()).or_default();
+        *copies += 1;
+        *copies
+    };
+    (0..points.len()).filter(|&row| copies(row) <= LISTED).collect()
+}
+
 /// All distances, sorted: the graph by definition.
 fn brute_force(points: &Points, k: usize) -> Vec<Vec<(u32, f32)>> {
+    let listed = listed(points);
     (0..points.len())
         .map(|i| {
-            let others = (0..points.len()).filter(|&j| j != i);
+            let others = listed.iter().copied().filter(|&j| j != i);
             let mut row: Vec<_> = others.map(|j| (j as u32, points.distance(i, points, j))).collect();
             row.sort_by(|a, b| a.1.total_cmp(&b.1).then(a.0.cmp(&b.0)));
             row.truncate(k);
