@@ -192,6 +192,7 @@ fn calibrate_all<'a, V: Copy + Into<f64> + Sync + 'a>(
 ) -> Result<(Calibration, Matrix)> {
     // Also checks the distances.
     let flat = transition(Kernel::Exp { sigma: f64::INFINITY })?;
+    let communities_part = monitor.narrow(0.0..0.2);
     let growing = ((n as f64).sqrt() * COMMUNITY_GROWTH).ceil() as usize;
     let of_nearest = |count| communities(&nearest(n, &row, count, monitor)?, monitor);
     let first = of_nearest(growing.min(COMMUNITY_NEIGHBORS))?;
@@ -211,9 +212,10 @@ fn calibrate_all<'a, V: Copy + Into<f64> + Sync + 'a>(
         let alike = transition::within(&flat, &first, monitor)?;
         return Ok((Calibration::Communities(first), alike));
     };
-    drop(flat);
+    drop((flat, communities_part));
     let mut level = FIRST_LEVEL;
-    for _ in 0..2 {
+    for begin in [0.2, 0.6] {
+        let _round = monitor.narrow(begin..begin + 0.4);
         let links = Links::new(&transition(found.kernel(level))?, monitor)?;
         let coarse = ClusterTree::new(&links, &Constraints::default(), monitor)?.coarsest();
         let Some(tail) = tail_of(&coarse) else { break };

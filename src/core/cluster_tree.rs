@@ -147,8 +147,9 @@ impl ClusterTree {
         }
         let demanded = merges.len();
         let mut height = f64::INFINITY;
+        let phase = monitor.phase(0.5..1.0, n);
         while let Some((distance, a, b)) = clusters.nearest() {
-            monitor.check()?;
+            phase.step()?;
             let of = |cluster: u32| clusters.linkage().first[cluster as usize];
             let (first, second) = (of(a), of(b));
             if !trees.join(first, second) {

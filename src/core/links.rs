@@ -66,12 +66,13 @@ impl Links {
             Some(transition.data()[places(transition, i).start + at] / unit[i])
         };
 
+        let phase = monitor.phase(0.0..0.5, n.div_ceil(ROWS));
         let units: Vec<Vec<(u32, Link)>> = (0..n.div_ceil(ROWS))
             .into_par_iter()
             .map_init(
                 || vec![0.0; n],
                 |dense, unit| {
-                    monitor.check()?;
+                    phase.step()?;
                     let mut found = Vec::new();
                     for i in unit * ROWS..((unit + 1) * ROWS).min(n) {
                         roots(i).iter().for_each(|&(c, root)| dense[c as usize] = root);

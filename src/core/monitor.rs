@@ -34,19 +34,31 @@ impl Monitor {
     }
 
     /// Let the phases that begin from now on, which make up 0 to 1 among themselves, make up this
-    /// part of the whole run.
+    /// part of the whole run; what was before it is done.
     pub fn part(&self, part: Range<f64>) {
-        self.part.0.store((part.start * 1e6) as u64, Relaxed);
-        self.part.1.store((part.end * 1e6) as u64, Relaxed);
+        self.part.0.store(millionths(part.start), Relaxed);
+        self.part.1.store(millionths(part.end), Relaxed);
+        self.progress.fetch_max(millionths(part.start), Relaxed);
+    }
+
+    /// The same, of the part that it is now, until what this returns is dropped.
+    pub fn narrow(&self, part: Range<f64>) -> Narrowed<'_> {
+        let whole = self.whole();
+        self.part(within(&whole, part.start)..within(&whole, part.end));
+        Narrowed { monitor: self, whole }
     }
 
     /// Begin a phase of the run that moves progress over `span` in `units` equal steps.
     pub fn phase(&self, span: Range<f64>, units: usize) -> Phase<'_> {
-        let (start, end) = (self.part.0.load(Relaxed), self.part.1.load(Relaxed));
-        let (start, end) = if end == 0 { (0.0, 1.0) } else { (start as f64 / 1e6, end as f64 / 1e6) };
-        let within = |share: f64| start + (end - start) * share;
-        let span = within(span.start)..within(span.end);
+        let whole = self.whole();
+        let span = within(&whole, span.start)..within(&whole, span.end);
         Phase { monitor: self, span, units, done: AtomicUsize::new(0) }
+    }
+
+    /// What 0 to 1 is now.
+    fn whole(&self) -> Range<f64> {
+        let (start, end) = (self.part.0.load(Relaxed), self.part.1.load(Relaxed));
+        if end == 0 { 0.0..1.0 } else { start as f64 / 1e6..end as f64 / 1e6 }
     }
 
     /// Of one of several runs that are one to the watcher: stopped with them, but without a say in
@@ -58,6 +70,29 @@ impl Monitor {
     /// Fails once [`Monitor::stop`] was called.
     pub fn check(&self) -> Result<()> {
         if self.stopped.load(Relaxed) { Err(Error::Interrupted) } else { Ok(()) }
+    }
+}
+
+fn millionths(share: f64) -> u64 {
+    (share * 1e6).round() as u64
+}
+
+fn within(whole: &Range<f64>, share: f64) -> f64 {
+    whole.start + (whole.end - whole.start) * share
+}
+
+/// A part of a part, see [`Monitor::narrow`].
+#[derive(Debug)]
+pub struct Narrowed<'a> {
+    monitor: &'a Monitor,
+    whole: Range<f64>,
+}
+
+impl Drop for Narrowed<'_> {
+    fn drop(&mut self) {
+        let end = self.monitor.whole().end;
+        self.monitor.progress.fetch_max(millionths(end), Relaxed);
+        self.monitor.part(self.whole.clone());
     }
 }
 
@@ -81,8 +116,30 @@ impl Phase<'_> {
         self.monitor.check()?;
         let done = self.done.fetch_add(units, Relaxed) + units;
         let share = done as f64 / self.units.max(1) as f64;
-        let progress = self.span.start + (self.span.end - self.span.start) * share.min(1.0);
-        self.monitor.progress.fetch_max((progress * 1e6) as u64, Relaxed);
+        self.monitor.progress.fetch_max(millionths(within(&self.span, share.min(1.0))), Relaxed);
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_of_parts_lie_within_them() {
+        let monitor = Monitor::new();
+        monitor.part(0.5..1.0);
+        assert_eq!(monitor.progress(), 0.5);
+        {
+            let _half = monitor.narrow(0.0..0.5);
+            monitor.phase(0.0..1.0, 4).step().unwrap();
+            assert_eq!(monitor.progress(), 0.5625);
+            let _last = monitor.narrow(0.8..1.0);
+            assert_eq!(monitor.progress(), 0.7);
+        }
+        // What a part left undone is done with it.
+        assert_eq!(monitor.progress(), 0.75);
+        monitor.phase(0.5..1.0, 1).step().unwrap();
+        assert_eq!(monitor.progress(), 1.0);
     }
 }

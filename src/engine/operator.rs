@@ -2,6 +2,7 @@
 //! first reader asks for it, and kept until its last reader has it.
 
 use std::any::Any;
+use std::collections::VecDeque;
 use std::fmt::Debug;
 use std::marker::PhantomData;
 use std::sync::Arc;
@@ -15,8 +16,13 @@ use super::relation::{Collected, CollectedColumn, CollectedKeys, Relation};
 use super::table::{Column, Rows, Table, TableOf, Type};
 use crate::core::monitor::Monitor;
 
-/// The share of the progress that a graph takes where a model takes the rest.
-pub const GRAPH_BEFORE_MODEL: f64 = 0.1;
+/// How much a run has to do.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Extent {
+    pub points: usize,
+    pub dim: usize,
+    pub edges: usize,
+}
 
 /// A step of a plan: its parameters and inputs are its fields, and it says what it gives.
 pub trait Operator: Debug + PartialEq + Send + Sync + Sized + 'static {
@@ -42,6 +48,16 @@ pub trait Operator: Debug + PartialEq + Send + Sync + Sized + 'static {
         36
     }
 
+    /// Seconds of one thread that it takes, about: its share of the progress is by that.
+    fn seconds(&self, extent: Extent) -> f64 {
+        extent.edges as f64 * 2e-8
+    }
+
+    /// The neighbors of a point, if it finds them.
+    fn neighbors(&self) -> Option<usize> {
+        None
+    }
+
     /// What is to be checked with the host before the work.
     fn check(&self, _host: &dyn Host) -> Checked<()> {
         Ok(())
@@ -62,6 +78,8 @@ pub trait AnyOperator: Any + Debug + Send + Sync {
     fn table(&self, output: NodeValue) -> Box<dyn Table>;
     fn model(&self) -> Option<&ModelFile>;
     fn edge_bytes(&self) -> u64;
+    fn seconds(&self, extent: Extent) -> f64;
+    fn neighbors(&self) -> Option<usize>;
     fn check(&self, host: &dyn Host) -> Checked<()>;
     fn store(&self, output: &dyn Any, host: &dyn Host) -> Checked<()>;
 }
@@ -101,6 +119,14 @@ impl<O: Operator> AnyOperator for O {
 
     fn edge_bytes(&self) -> u64 {
         self.edge_bytes()
+    }
+
+    fn seconds(&self, extent: Extent) -> f64 {
+        self.seconds(extent)
+    }
+
+    fn neighbors(&self) -> Option<usize> {
+        self.neighbors()
     }
 
     fn check(&self, host: &dyn Host) -> Checked<()> {
@@ -192,6 +218,10 @@ pub struct Run<'a> {
     pub limits: Limits,
     pub models: Models,
     pub monitor: &'a Monitor,
+    /// Where each operator ends in the progress, in the order in which they work, the next one first.
+    ends: VecDeque<f64>,
+    /// Where the next one begins.
+    begin: f64,
 }
 
 impl<'a> Run<'a> {
@@ -206,13 +236,24 @@ impl<'a> Run<'a> {
     ) -> Self {
         let mut readers = vec![0; nodes.len()];
         nodes.iter().flat_map(Node::inputs).for_each(|input| readers[input] += 1);
-        Self { nodes, root, readers, values: vec![None; nodes.len()], collected, limits, models, monitor }
+        let ends = ends(nodes, root, extent(nodes, &collected));
+        let values = vec![None; nodes.len()];
+        let mut run = Self { nodes, root, readers, values, collected, limits, models, monitor, ends, begin: 0.0 };
+        run.next_part();
+        run
+    }
+
+    /// Let what is reported from now on be of the operator that works next.
+    fn next_part(&mut self) {
+        if let Some(end) = self.ends.pop_front() {
+            self.monitor.part(self.begin..end);
+            self.begin = end;
+        }
     }
 
     /// The result.
     pub fn result(mut self) -> Result<Box<dyn Table>> {
         if !self.models.is_empty() {
-            self.monitor.part(0.0..GRAPH_BEFORE_MODEL);
             self.check_models()?;
         }
         let Node::Operator(root) = &self.nodes[self.root] else { unreachable!("the last node is an operator") };
@@ -321,7 +362,11 @@ impl<'a> Run<'a> {
         let value = match self.values[node].take() {
             Some(value) => value,
             None => match &self.nodes[node] {
-                Node::Operator(operator) => operator.run(self)?,
+                Node::Operator(operator) => {
+                    let value = operator.run(self)?;
+                    self.next_part();
+                    value
+                }
                 Node::Relation(relation) => Arc::new(of_rows(self, relation)?),
             },
         };
@@ -333,8 +378,112 @@ impl<'a> Run<'a> {
     }
 }
 
+/// How much there is to do with these rows.
+fn extent(nodes: &[Node], collected: &[Option<Collected>]) -> Extent {
+    let mut extent = Extent::default();
+    for rows in collected.iter().flatten() {
+        match rows.keys {
+            CollectedKeys::Ids(_) => extent.points = extent.points.max(rows.len()),
+            CollectedKeys::Ends { .. } => extent.edges = extent.edges.max(rows.len()),
+        }
+        let dims = rows.columns.iter().filter_map(|column| match column {
+            CollectedColumn::Embeddings(rows) => rows.dim(),
+            _ => None,
+        });
+        extent.dim = extent.dim.max(dims.max().unwrap_or(0));
+    }
+    let neighbors = nodes.iter().filter_map(|node| match node {
+        Node::Operator(operator) => operator.neighbors(),
+        Node::Relation(_) => None,
+    });
+    let found = neighbors.max().unwrap_or(0).min(extent.points) * extent.points;
+    Extent { edges: extent.edges.max(found), ..extent }
+}
+
+/// Where each operator ends in the progress, in the order in which they work: each after its inputs.
+fn ends(nodes: &[Node], root: usize, extent: Extent) -> VecDeque<f64> {
+    fn visit(nodes: &[Node], node: usize, seen: &mut [bool], seconds: &mut Vec<f64>, extent: Extent) {
+        if let (Node::Operator(operator), false) = (&nodes[node], std::mem::replace(&mut seen[node], true)) {
+            operator.inputs().into_iter().for_each(|input| visit(nodes, input, seen, seconds, extent));
+            seconds.push(operator.seconds(extent).max(1e-9));
+        }
+    }
+    let mut seconds = Vec::new();
+    visit(nodes, root, &mut vec![false; nodes.len()], &mut seconds, extent);
+    let all: f64 = seconds.iter().sum();
+    seconds
+        .iter()
+        .scan(0.0, |done, seconds| {
+            *done += seconds / all;
+            Some(done.min(1.0))
+        })
+        .collect()
+}
+
 /// A relation's column of embeddings, in words.
 pub fn embedding_text(relation: &Relation) -> String {
     let Relation { argument, name, reads, .. } = relation;
     format!("column \"{}\" of {argument} \"{name}\"", reads.embedding().unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Takes as many seconds as it says for 100 points of 10 neighbors each.
+    #[derive(Debug, PartialEq)]
+    struct Step {
+        inputs: Vec<usize>,
+        seconds: f64,
+    }
+
+    struct Nothing;
+
+    impl Rows for Nothing {
+        fn count(&self) -> usize {
+            0
+        }
+
+        fn ids(&self) -> Vec<Arc<crate::engine::ids::Ids>> {
+            vec![]
+        }
+    }
+
+    impl Operator for Step {
+        type Output = Nothing;
+
+        fn inputs(&self) -> Vec<usize> {
+            self.inputs.clone()
+        }
+
+        fn columns(&self) -> Vec<Column<Nothing>> {
+            vec![]
+        }
+
+        fn run(&self, run: &mut Run<'_>) -> Result<Nothing> {
+            for &node in &self.inputs {
+                run.value::<Nothing>(Input::new(node, "a test"))?;
+            }
+            Ok(Nothing)
+        }
+
+        fn seconds(&self, extent: Extent) -> f64 {
+            self.seconds * (extent.edges as f64 / 1000.0)
+        }
+    }
+
+    #[test]
+    fn each_operator_has_its_share_of_the_progress() {
+        let step = |inputs: &[usize], seconds| Node::Operator(Arc::new(Step { inputs: inputs.into(), seconds }));
+        // Two read the first, and the last reads both.
+        let nodes = [step(&[], 5.0), step(&[0], 2.0), step(&[0], 1.0), step(&[2, 1], 2.0)];
+        let extent = Extent { points: 100, dim: 8, edges: 1000 };
+        assert_eq!(ends(&nodes, 3, extent), [0.5, 0.6, 0.8, 1.0]);
+        let monitor = Monitor::new();
+        let (limits, models) = (Limits { threads: 1, memory: 1 << 30, account: Default::default() }, Models::default());
+        let mut run = Run::new(&nodes, 3, vec![None, None, None, None], limits, models, &monitor);
+        run.value::<Nothing>(Input::new(0, "a test")).unwrap();
+        // Without rows there are no edges, and all are alike.
+        assert_eq!(monitor.progress(), 0.25);
+    }
 }

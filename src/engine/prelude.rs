@@ -2,7 +2,7 @@
 
 pub use super::failure::{Cause, Failure, Result, failed};
 pub use super::ids::Ids;
-pub use super::operator::{FromRows, Input, Operator, Run};
+pub use super::operator::{Extent, FromRows, Input, Operator, Run};
 pub use super::parameter::*;
 pub use super::plan::{Call, Function};
 pub use super::refusal::Result as Checked;

@@ -198,6 +198,11 @@ impl Operator for DensityPeaks {
         if matches!(&self.peaks, PeaksInput::Stages(_, CutBy::Tree(..))) { 12 + cluster_tree::memory(1) } else { 36 }
     }
 
+    fn seconds(&self, extent: Extent) -> f64 {
+        let tree = matches!(&self.peaks, PeaksInput::Stages(_, CutBy::Tree(..)));
+        extent.edges as f64 * if tree { 9e-7 } else { 2e-8 }
+    }
+
     fn columns(&self) -> Vec<Column<PointClusters>> {
         let partition = self.partition.as_ref().map(|name| {
             id(name, Whose::Label, |clusters: &PointClusters, rows| {

@@ -207,6 +207,16 @@ impl Operator for NearestNeighbors {
         self.queries.into_iter().chain([self.source]).map(|input| input.node).collect()
     }
 
+    fn neighbors(&self) -> Option<usize> {
+        Some(self.options.knn.k)
+    }
+
+    fn seconds(&self, extent: Extent) -> f64 {
+        let [exact, descent] = knn::estimates(extent.points, extent.dim, self.options.knn.k);
+        let estimate = if self.options.knn.method == knn::Method::NnDescent { descent } else { exact };
+        estimate.seconds
+    }
+
     fn columns(&self) -> Vec<Column<IdGraph>> {
         let dst = if self.queries.is_some() { Whose::Second } else { Whose::First };
         vec![

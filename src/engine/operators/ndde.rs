@@ -69,6 +69,10 @@ impl Operator for Density {
         Densities::columns()
     }
 
+    fn seconds(&self, extent: Extent) -> f64 {
+        extent.edges as f64 * 6e-8
+    }
+
     fn run(&self, run: &mut Run<'_>) -> Result<Densities> {
         let edges = Edges::of(run, self.transition)?;
         let values = ndde::ndde(&edges.matrix, &self.options, run.monitor).map_err(edges.failed())?;

@@ -15,7 +15,6 @@ use crate::core::row::Row;
 use crate::core::similarity::{self, Kernel};
 use crate::core::transition;
 use crate::engine::models::{ModelFile, message};
-use crate::engine::operator::GRAPH_BEFORE_MODEL;
 use crate::engine::prelude::*;
 use crate::engine::values::{
     Edges, GraphInput, MADE_BY_KNN_GRAPH, PointRows, PointSet, WholeGraph, edge_columns, no_embedding,
@@ -210,6 +209,10 @@ impl Operator for Transition {
         edge_bytes(self.kernel)
     }
 
+    fn seconds(&self, extent: Extent) -> f64 {
+        seconds(self.kernel, extent)
+    }
+
     fn run(&self, run: &mut Run<'_>) -> Result<Edges> {
         Ok(transition(self.graph, self.kernel, run)?.1)
     }
@@ -219,6 +222,11 @@ impl Operator for Transition {
 /// those between clusters, and the links of the communities.
 pub fn edge_bytes(kernel: Option<Kernel>) -> u64 {
     if kernel.is_some() { GIVEN_BYTES } else { FOUND_BYTES }
+}
+
+/// Seconds of it.
+pub fn seconds(kernel: Option<Kernel>, extent: Extent) -> f64 {
+    extent.edges as f64 * if kernel.is_some() { 2e-8 } else { 2.4e-6 }
 }
 
 const GIVEN_BYTES: u64 = 36;
@@ -296,6 +304,11 @@ impl Operator for LearnedTransition {
         if self.calibrated { FOUND_BYTES } else { GIVEN_BYTES }
     }
 
+    fn seconds(&self, extent: Extent) -> f64 {
+        // A small Transformer over each point's neighbors.
+        extent.points as f64 * 4e-3
+    }
+
     fn run(&self, run: &mut Run<'_>) -> Result<Edges> {
         let model = run.models.get(&self.model);
         let (neighborhoods, ids, label) = match self.graph {
@@ -311,7 +324,6 @@ impl Operator for LearnedTransition {
         };
         let points = self.points(model.contract().metric, run)?;
         let points = PointsOfIds::new(&ids, points, failed(&label, &ids))?;
-        run.monitor.part(GRAPH_BEFORE_MODEL..1.0);
         let matrix = model.transition(neighborhoods, |point| points.row(point), run.monitor);
         let matrix = matrix.map_err(|error| match error {
             Error::Model(_) | Error::Memory(_) => Failure::said(message(&self.model, &error)),

@@ -82,11 +82,12 @@ pub fn train(points: Points, labels: &[Option<u32>], options: &TrainOptions, mon
     assert_eq!((points.metric(), points.len()), (Metric::Cosine, labels.len()));
     let mut random = SmallRng::seed_from_u64(options.seed);
     let rows = split(labels, options.held_out, &mut random)?;
-    monitor.part(0.0..BEFORE_STEPS);
+    let before = monitor.narrow(0.0..BEFORE_STEPS);
     let [train, held_out] = rows.map(|rows| LabelledHalf::new(&points, labels, &rows, options.k, monitor));
     drop(points);
     let (mut train, mut held_out) = (train?, held_out?);
-    monitor.part(BEFORE_STEPS..1.0);
+    drop(before);
+    let _steps = monitor.narrow(BEFORE_STEPS..1.0);
     let cosine = held_out.ranking(&held_out.cosines).ok_or_else(|| one_kind(&held_out, "held-out"))?;
     train.ranking(&train.cosines).ok_or_else(|| one_kind(&train, "training"))?;
     let calibration = Calibration::fit(&train.cosines, &train.same);
