@@ -19,7 +19,7 @@ use crate::core::calibration;
 use crate::core::cluster_tree::{POWER, height, strength};
 use crate::core::dpc::check_tau;
 use crate::core::error::Result;
-use crate::core::knn::{KnnGraph, KnnOptions, Method, Points, knn_queries};
+use crate::core::knn::{COPIES, KnnGraph, KnnOptions, Method, Points, knn_queries};
 use crate::core::links::FLOOR;
 use crate::core::monitor::Monitor;
 use crate::core::similarity::Kernel;
@@ -101,7 +101,7 @@ pub fn assign_apart(
     monitor: &Monitor,
 ) -> Result<Vec<Assignment>> {
     options.tau.map_or(Ok(()), check_tau)?;
-    let knn = KnnOptions { k: options.k, method: Method::Exact, ..Default::default() };
+    let knn = KnnOptions { k: options.k, method: Method::Exact, copies: Some(COPIES), ..Default::default() };
     let of_new = knn_queries(base, new, &[], &knn, monitor)?;
     let size = sample_size(base.len(), options);
     let sample: Vec<u32> = (0..size).map(|at| (at * base.len() / size) as u32).collect();

@@ -13,7 +13,7 @@ use crate::core::sparse::Matrix;
 use crate::core::{calibration, separation, tpdi, transition};
 
 /// The parameters of a whole run.
-#[derive(Debug, Clone, Copy, PartialEq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct ClusterOptions {
     /// The distance of two embeddings.
     pub metric: knn::Metric,
@@ -27,6 +27,18 @@ pub struct ClusterOptions {
     /// Largest distance to a parent, between 0 and 1; `None`: clusters without a threshold, see
     /// [`cluster_tree`](crate::core::cluster_tree).
     pub tau: Option<f64>,
+}
+
+impl Default for ClusterOptions {
+    fn default() -> Self {
+        Self {
+            metric: knn::Metric::default(),
+            knn: knn::KnnOptions { copies: Some(knn::COPIES), ..Default::default() },
+            kernel: None,
+            ndde: NddeOptions::default(),
+            tau: None,
+        }
+    }
 }
 
 /// Cluster embeddings: all stages.

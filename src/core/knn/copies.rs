@@ -1,5 +1,5 @@
-//! Equal rows. A point's copies are as near as can be: they would fill its list, and those of all that are near it, so
-//! that a point had neighbors of one vector alone. So of equal rows the first few stand for all in the lists.
+//! Equal rows. A point's copies are as near as can be: they fill its list, and those of all that are near it, so
+//! that a point has neighbors of one vector alone. So of equal rows the first few can stand for all in the lists.
 
 use rayon::prelude::*;
 
@@ -10,16 +10,14 @@ use super::search::Search;
 use crate::core::error::Result;
 use crate::core::monitor::Monitor;
 
-/// Rows of one vector that stand in lists. By docs/results.md, "Copies", more than three spoil clusters, and one or two
-/// lose what copies of records say.
-pub const LISTED: usize = 3;
-
 /// The rows of each point's copies.
 pub(super) struct Copies {
     /// The rows, copies side by side, in order.
     rows: Vec<u32>,
     /// Of each row, where its copies are in `rows`.
     places: Vec<[u32; 2]>,
+    /// Of each vector, how many rows stand in lists.
+    most: usize,
 }
 
 impl Copies {
@@ -30,7 +28,7 @@ impl Copies {
 
     /// # Errors
     /// If the run is stopped.
-    pub fn new(points: &Points, monitor: &Monitor) -> Result<Self> {
+    pub fn new(points: &Points, most: Option<usize>, monitor: &Monitor) -> Result<Self> {
         let mut rows: Vec<u32> = (0..points.len() as u32).collect();
         rows.par_sort_unstable_by(|&a, &b| points.compare(a as usize, b as usize).then(a.cmp(&b)));
         let mut places = vec![[0; 2]; rows.len()];
@@ -41,13 +39,13 @@ impl Copies {
             copies.iter().for_each(|&row| places[row as usize] = [start, end]);
             start = end;
         }
-        Ok(Self { rows, places })
+        Ok(Self { rows, places, most: most.unwrap_or(usize::MAX) })
     }
 
     /// Of the row and its copies the first ones, in order, which stand in lists.
     fn listed(&self, row: u32) -> &[u32] {
         let [start, end] = self.places[row as usize].map(|place| place as usize);
-        &self.rows[start..end.min(start + LISTED)]
+        &self.rows[start..end.min(start.saturating_add(self.most))]
     }
 
     /// The first of the row and its copies.
@@ -63,7 +61,12 @@ impl Copies {
 
     /// The rows that stand in lists, in order.
     pub fn all_listed(&self) -> Vec<u32> {
-        self.which(|row| self.listed(row).contains(&row))
+        self.which(|row| self.is_listed(row))
+    }
+
+    fn is_listed(&self, row: u32) -> bool {
+        // In order.
+        self.listed(row).last() >= Some(&row)
     }
 
     fn which(&self, wanted: impl Fn(u32) -> bool) -> Vec<u32> {
@@ -78,7 +81,8 @@ impl Copies {
             if nearest.len() >= k && nearest.last().is_some_and(|last| last.distance() < candidate.distance()) {
                 break;
             }
-            let listed = self.listed(candidate.row()).iter().filter(|&&row| row != same);
+            // One more than `k`, since `same` may be among them.
+            let listed = self.listed(candidate.row()).iter().take(k + 1).filter(|&&row| row != same);
             nearest.extend(listed.map(|&row| Candidate::new(candidate.distance(), row)));
         }
         nearest.sort_unstable();
@@ -89,7 +93,7 @@ impl Copies {
     pub fn fill(&self, search: &Search, graph: &mut KnnGraph) {
         let k = graph.k;
         let mut nearest = Vec::new();
-        for row in self.which(|row| !self.listed(row).contains(&row)) {
+        for row in self.which(|row| !self.is_listed(row)) {
             let first = self.first(row);
             let (neighbors, distances) = graph.row(first as usize);
             nearest.clear();

@@ -4,7 +4,7 @@
 //! distance. They are those of the features as stored, so the graph of features in a reduced
 //! [`Precision`](crate::embeddings::Precision) is the graph of the rounded features. Whatever finds the neighbors, their distances
 //! are computed once more in double precision, in one fixed order, and rounded: the same bits on
-//! every machine. Equal distances order by row. Of equal rows the first [`LISTED`] stand in lists.
+//! every machine. Equal distances order by row. Of equal rows some may stand for all, see [`KnnOptions::copies`].
 
 mod candidate;
 mod copies;
@@ -22,11 +22,10 @@ mod search;
 mod tree;
 
 use copies::Copies;
-pub use copies::LISTED;
 pub use estimate::{Estimate, choice, estimates};
 pub use graph::{ABSENT, KnnGraph};
 use instructions::Instructions;
-pub use options::{CONNECTIVITY, EXPANSION_ADD, EXPANSION_SEARCH, HnswOptions, K, KnnOptions, Method};
+pub use options::{CONNECTIVITY, COPIES, EXPANSION_ADD, EXPANSION_SEARCH, HnswOptions, K, KnnOptions, Method};
 pub use points::{Metric, Points, check_length, check_longest};
 use search::Search;
 
@@ -102,7 +101,7 @@ impl KnnOptions {
         let k = self.k.min(base);
         let rows = queries.unwrap_or(base);
         KnnGraph::memory(rows, k)
-            + Copies::memory(base)
+            + if self.copies.is_some() { Copies::memory(base) } else { 0 }
             + match self.resolved(base, queries.is_some(), dim) {
                 #[cfg(feature = "usearch")]
                 Method::Hnsw => hnsw::memory(&self.hnsw, precision, base, dim),
@@ -120,26 +119,30 @@ fn find(search: &Search, options: &KnnOptions, monitor: &Monitor) -> Result<KnnG
     if graph.k > 0 && graph.rows > 0 {
         check_longest(search.base.metric(), search.longest())
             .map_err(|problem| Error::point(search.queries().longest_row(), problem))?;
-        let copies = Copies::new(search.base, monitor)?;
-        let listed = copies.all_listed();
-        match options.resolved(search.base.len(), search.queries.is_some(), search.base.dim()) {
+        let method = options.resolved(search.base.len(), search.queries.is_some(), search.base.dim());
+        let copies = (options.copies.is_some() || !method.looks_at_all_pairs())
+            .then(|| Copies::new(search.base, options.copies, monitor))
+            .transpose()?;
+        let all = || (0..search.base.len() as u32).collect();
+        let listed = copies.as_ref().map_or_else(all, Copies::all_listed);
+        match (method, &copies) {
             #[cfg(feature = "usearch")]
-            Method::Hnsw => hnsw::search(search, &copies, &options.hnsw, &mut graph, monitor)?,
+            (Method::Hnsw, Some(copies)) => hnsw::search(search, copies, &options.hnsw, &mut graph, monitor)?,
             _ if search.base.dim() <= tree::LARGEST_DIM => tree::search(search, listed, &mut graph, monitor)?,
-            Method::NnDescent if listed.len() == search.base.len() => {
-                descent::search(search, &copies, &mut graph, monitor)?;
+            (Method::NnDescent, Some(copies)) if listed.len() == search.base.len() => {
+                descent::search(search, copies, &mut graph, monitor)?;
             }
-            Method::NnDescent if listed.len() > graph.k => {
+            (Method::NnDescent, Some(copies)) if listed.len() > graph.k => {
                 let base = &search.base.select(&listed);
                 let mut found = KnnGraph::empty(listed.len(), graph.k);
-                let among = Search { base, ..*search };
-                descent::search(&among, &Copies::new(base, monitor)?, &mut found, monitor)?;
+                let among = Copies::new(base, None, monitor)?;
+                descent::search(&Search { base, ..*search }, &among, &mut found, monitor)?;
                 graph = found.renumber(graph.rows, &listed, &listed);
                 copies.fill(search, &mut graph);
             }
             _ => {
                 exact::search(search, &listed, &mut graph, monitor)?;
-                if search.queries.is_none() {
+                if let (None, Some(copies)) = (search.queries, &copies) {
                     copies.fill(search, &mut graph);
                 }
             }

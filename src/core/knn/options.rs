@@ -16,6 +16,10 @@ pub const EXPANSION_ADD: usize = 128;
 /// Candidates that the index looks at in a search, unless another number is asked for.
 pub const EXPANSION_SEARCH: usize = 64;
 
+/// Rows of one vector that stand in the lists of a graph to cluster by. More than three spoil clusters, and one or two lose
+/// what copies of records say, see "Copies" in docs/results.md.
+pub const COPIES: usize = 3;
+
 /// How neighbors are found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Method {
@@ -46,6 +50,11 @@ impl Method {
         }
     }
 
+    /// Whether it is exact.
+    pub(super) fn looks_at_all_pairs(self) -> bool {
+        !matches!(self, Self::NnDescent | Self::Hnsw)
+    }
+
     /// What it is, in a few words.
     pub fn meaning(self) -> &'static str {
         match self {
@@ -66,11 +75,14 @@ pub struct KnnOptions {
     pub method: Method,
     /// Parameters of [`Method::Hnsw`].
     pub hnsw: HnswOptions,
+    /// Of rows with equal features, how many stand in lists, at least 1: the first. Each has neighbors, those of the
+    /// others too. `None`: all stand in lists.
+    pub copies: Option<usize>,
 }
 
 impl Default for KnnOptions {
     fn default() -> Self {
-        Self { k: K, method: Method::default(), hnsw: HnswOptions::default() }
+        Self { k: K, method: Method::default(), hnsw: HnswOptions::default(), copies: None }
     }
 }
 

@@ -12,6 +12,7 @@ use super::partitions::PartitionedRuns;
 use super::separated;
 use super::tpdi;
 use super::transition_matrix::{self, KERNEL, KernelChoice, MODEL};
+use crate::core::knn;
 use crate::core::similarity::Kernel;
 use crate::engine::peaks::PeakInputs;
 use crate::engine::prelude::*;
@@ -38,6 +39,7 @@ pub static FUNCTION: Function = Function {
         &EXPANSION_ADD,
         &EXPANSION_SEARCH,
         &PRECISION,
+        &COPIES,
         &PREVIOUS,
         &MUST_LINK,
         &CANNOT_LINK,
@@ -74,6 +76,9 @@ pub const TAU: Parameter<OrAuto> = Parameter {
     description: "'auto': clusters without a threshold, as linkage_cluster makes them; or a number from 0 to 1: density peak clustering, where a point joins its parent if their distance is below it",
     ..dpc_cluster::TAU
 };
+/// A thousand copies of one picture must not hide what is near it.
+const COPIES: Parameter<OrNull<Count>> =
+    Parameter { default: DefaultValue::Integer(knn::COPIES as i32), ..knn_graph::COPIES };
 const PARTITION_BY: Parameter<OrNull<ColumnName>> = Parameter {
     name: "partition_by",
     default: DefaultValue::Null,

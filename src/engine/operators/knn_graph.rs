@@ -26,6 +26,7 @@ pub static FUNCTION: Function = Function {
         &EXPANSION_ADD,
         &EXPANSION_SEARCH,
         &PRECISION,
+        &COPIES,
     ],
     examples: &[
         "FROM knn_graph('faces', k := 20)",
@@ -106,6 +107,13 @@ pub const PRECISION: Parameter<Choice<Precision>> = Parameter {
     description: "how the embeddings are kept, rounded; 'i8' with hnsw only for cosine",
 };
 
+pub const COPIES: Parameter<OrNull<Count>> = Parameter {
+    name: "copies",
+    default: DefaultValue::Null,
+    takes: OrNull(Count(1)),
+    description: "of rows with equal embeddings, how many are neighbors of others, at least 1: the first by id. NULL: all",
+};
+
 /// What graph to build of which embeddings.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct GraphOptions {
@@ -126,6 +134,7 @@ impl GraphOptions {
                 expansion_add: call.get(&EXPANSION_ADD)?,
                 expansion_search: call.get(&EXPANSION_SEARCH)?,
             },
+            copies: call.get(&COPIES)?,
         };
         if !knn.takes(metric, precision) {
             return Err(call.error("precision := 'i8' needs metric := 'cosine'; use 'f16'"));

@@ -8,12 +8,11 @@ fn the_exact_graph_is_the_brute_force_graph_ties_included() {
             for precision in Precision::ALL {
                 let points =
                     Points::new(rounded(&grid_values(n, dim), dim, precision), metric, &Monitor::new()).unwrap();
-                let (expected, copies) = (brute_force(&points, 17), Copies::new(&points, &Monitor::new()).unwrap());
+                let expected = brute_force(&points, 17);
                 for instructions in Instructions::available() {
                     let search = Search { base: &points, queries: None, same: &[], instructions };
                     let mut graph = KnnGraph::empty(n, 17.min(n - 1));
-                    exact::search(&search, &copies.all_listed(), &mut graph, &Monitor::new()).unwrap();
-                    copies.fill(&search, &mut graph);
+                    exact::search(&search, &(0..n as u32).collect::<Vec<_>>(), &mut graph, &Monitor::new()).unwrap();
                     assert_eq!(rows(&graph), expected, "{n} x {dim} {metric:?} {precision:?} {instructions:?}");
                 }
             }
@@ -30,10 +29,15 @@ fn the_graph_of_few_dimensions_is_the_brute_force_graph_ties_and_copies_included
             for (values, precision) in values.iter().flat_map(|values| Precision::ALL.map(|p| (values, p))) {
                 let points = Points::new(rounded(values, dim, precision), metric, &Monitor::new()).unwrap();
                 let expected = brute_force(&points, 17);
+                let search = Search { base: &points, queries: None, same: &[], instructions: Instructions::fastest() };
+                let mut graph = KnnGraph::empty(n, 17.min(n - 1));
+                if graph.k() > 0 {
+                    tree::search(&search, (0..n as u32).collect(), &mut graph, &Monitor::new()).unwrap();
+                }
+                assert_eq!(rows(&graph), expected, "{n} x {dim} {metric:?} {precision:?}");
                 // Every method but the index goes by the tree, and so do queries.
                 for method in [Method::Auto, Method::Exact, Method::NnDescent] {
-                    let graph = knn_graph(&points, &options(17, method), &Monitor::new()).unwrap();
-                    assert_eq!(rows(&graph), expected, "{n} x {dim} {metric:?} {precision:?}");
+                    assert!(graph == knn_graph(&points, &options(17, method), &Monitor::new()).unwrap());
                 }
                 let same: Vec<u32> = (0..n as u32).collect();
                 let queries = knn_queries(&points, &points, &same, &options(17, Method::Exact), &Monitor::new());
@@ -154,8 +158,7 @@ fn equal_vectors_are_neighbors_in_order_of_their_rows() {
         for dim in [2, 6] {
             let points = rounded(&[0.3, 0.4].repeat(1500 * dim / 2), dim, precision);
             let graph = graph_of(points, Metric::Cosine, &options(3, Method::Exact)).unwrap();
-            assert_eq!(graph.row(0), (&[1, 2][..], &[0.0; 2][..]));
-            assert_eq!(graph.row(2).0, [0, 1]);
+            assert_eq!(graph.row(0), (&[1, 2, 3][..], &[0.0; 3][..]));
             assert_eq!(graph.row(1499).0, [0, 1, 2]);
         }
     }
@@ -180,5 +183,38 @@ fn shards_of_queries_together_are_the_graph() {
             assert_eq!(shards, rows(&whole));
         }
         assert!(shards.iter().enumerate().all(|(i, row)| row.len() == 10 && row.iter().all(|n| n.0 as usize != i)));
+    }
+}
+
+#[test]
+fn of_equal_rows_as_many_stand_in_lists_as_are_asked_for() {
+    // 40 and 3 copies of each vector, and one alone.
+    for (dim, k) in [(3, 8), (20, 8), (20, 200)] {
+        let values = [normal(12, dim, 0.0).repeat(40), normal(30, dim, 0.1).repeat(3), normal(50, dim, 0.2)].concat();
+        for metric in [Metric::Cosine, Metric::Ip, Metric::L2sq] {
+            let points = Points::new(Embeddings::new(values.clone(), dim).unwrap(), metric, &Monitor::new()).unwrap();
+            for copies in [1, 3, 1000] {
+                let expected = brute_force_of(&points, k, copies);
+                for method in built(&[Method::Exact, Method::NnDescent, Method::Hnsw]) {
+                    // An index has copies of which the inner product is not the greatest as neighbors too late.
+                    if method == Method::Hnsw && metric == Metric::Ip {
+                        continue;
+                    }
+                    let options = KnnOptions { copies: Some(copies), ..options(k, method) };
+                    let graph = rows(&knn_graph(&points, &options, &Monitor::new()).unwrap());
+                    let all: usize = expected.iter().map(Vec::len).sum();
+                    let (found, context) = (shared(&graph, &expected), format!("{dim} {metric:?} {method:?} {copies}"));
+                    assert!(
+                        if method == Method::Exact { graph == expected } else { found * 100 > 95 * all },
+                        "{context}"
+                    );
+                    if method != Method::NnDescent {
+                        let same: Vec<u32> = (0..points.len() as u32).collect();
+                        let queries = knn_queries(&points, &points, &same, &options, &Monitor::new()).unwrap();
+                        assert!(shared(&rows(&queries), &expected) * 100 > 95 * all, "queries {context}");
+                    }
+                }
+            }
+        }
     }
 }

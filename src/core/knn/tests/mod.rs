@@ -34,8 +34,8 @@ fn rounded(values: &[f32], dim: usize, precision: Precision) -> Embeddings {
     rows.finish(&Monitor::new()).unwrap()
 }
 
-/// The rows that stand in lists: each that has fewer than [`LISTED`] copies before it.
-fn listed(points: &Points) -> Vec<usize> {
+/// The rows that stand in lists: each that has fewer than `most` copies before it.
+fn listed(points: &Points, most: usize) -> Vec<usize> {
     let (mut seen, mut features) = (HashMap::<Vec<u64>, usize>::new(), Vec::new());
     let mut copies = |row: usize| {
         points.row(row).centred(&vec![0.0; points.dim()], &mut features);
@@ -43,12 +43,17 @@ fn listed(points: &Points) -> Vec<usize> {
         *copies += 1;
         *copies
     };
-    (0..points.len()).filter(|&row| copies(row) <= LISTED).collect()
+    (0..points.len()).filter(|&row| copies(row) <= most).collect()
 }
 
 /// All distances, sorted: the graph by definition.
 fn brute_force(points: &Points, k: usize) -> Vec<Vec<(u32, f32)>> {
-    let listed = listed(points);
+    brute_force_of(points, k, usize::MAX)
+}
+
+/// The same with so many rows of one vector in lists.
+fn brute_force_of(points: &Points, k: usize, copies: usize) -> Vec<Vec<(u32, f32)>> {
+    let listed = listed(points, copies);
     (0..points.len())
         .map(|i| {
             let others = listed.iter().copied().filter(|&j| j != i);
