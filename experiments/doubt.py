@@ -42,7 +42,7 @@ def row(name: str) -> tuple:
     con.execute(f"""
         CREATE TABLE faces AS FROM '{path}' WHERE {rows};
         CREATE TABLE clusters AS FROM cluster_embeddings('faces');
-        CREATE TABLE p AS FROM transition_matrix(knn_graph('faces'), sigma := 'auto');
+        CREATE TABLE p AS FROM transition_matrix(knn_graph('faces', copies := 3), sigma := 'auto');
         CREATE TABLE summary AS FROM cluster_summary('clusters', 'faces');
         CREATE TABLE truth AS
         SELECT cluster_id, mode(label ORDER BY label) AS label, count(DISTINCT label) > 1 AS impure
