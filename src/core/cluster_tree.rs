@@ -52,7 +52,7 @@ pub struct Merge {
 pub struct ClusterTree {
     points: usize,
     merges: Vec<Merge>,
-    /// Merges that constraints demand.
+    /// Merges that constraints demand, and those of copies.
     demanded: usize,
 }
 
@@ -143,6 +143,19 @@ impl ClusterTree {
                 let (_, root) = sets.unite_roots(a, b);
                 cluster[root as usize] = new;
                 merges.push(Merge { points: (a.min(b), a.max(b)), height: f64::INFINITY });
+            }
+        }
+        for &(copy, of) in &links.copies {
+            let (a, b) = (sets.root(copy), sets.root(of));
+            if a == b || !trees.join(copy, of) {
+                continue;
+            }
+            merges.push(Merge { points: (copy.min(of), copy.max(of)), height: 1.0 });
+            // A copy without links that is in no pair is no part of the agglomeration.
+            if cluster[a as usize] as usize >= n {
+                let new = clusters.merge(cluster[a as usize], cluster[b as usize]);
+                let (_, root) = sets.unite_roots(a, b);
+                cluster[root as usize] = new;
             }
         }
         let demanded = merges.len();
@@ -256,6 +269,8 @@ fn strengths(links: &Links, cluster: &[u32]) -> Vec<Option<f64>> {
             }
         }
     }
+    let copies = || links.copies.iter().filter(|(copy, of)| cluster[*copy as usize] == cluster[*of as usize]);
+    copies().for_each(|&(copy, _)| sizes[cluster[copy as usize] as usize] -= 1.0);
     let of_point = |i: usize| {
         let Own { strongest, sum, edges, open } = own[i];
         let others = sizes[cluster[i] as usize] - 1.0;
@@ -263,7 +278,12 @@ fn strengths(links: &Links, cluster: &[u32]) -> Vec<Option<f64>> {
         let linked = || if edges > 0.0 { strength(strongest, Between { sum, edges }, others, open) } else { 0.0 };
         (told && others > 0.0).then(linked)
     };
-    (0..n).into_par_iter().map(of_point).collect()
+    let mut strengths: Vec<Option<f64>> = (0..n).into_par_iter().map(of_point).collect();
+    for &(copy, of) in copies().filter(|_| told) {
+        let strength = strengths[of as usize].unwrap_or(1.0);
+        (strengths[copy as usize], strengths[of as usize]) = (Some(strength), Some(strength));
+    }
+    strengths
 }
 
 /// Peaks and parents within given clusters: a point's parent is its nearest neighbor of higher density in its

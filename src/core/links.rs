@@ -14,6 +14,9 @@ pub(crate) const FLOOR: f64 = 0.05;
 /// 1e-4 to an overlap.
 const NEGLIGIBLE: f64 = 1e-12;
 
+/// A neighbor of at least this part of a point's own similarity is its copy, of the rounding of `ip` at most.
+const SAME: f64 = 1.0 - 1e-6;
+
 /// An undirected edge, from its smaller end.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Link {
@@ -33,6 +36,9 @@ pub struct Links {
     /// The similarity of the last neighbor of each row: that of a point which is not in the row is less. 1 for
     /// a point without neighbors, whose row says nothing.
     pub open: Vec<f64>,
+    /// Rows that are in no other row, each with one that is as similar to it as it is to itself. They have no links: a
+    /// thousand copies of one picture are no more than that one.
+    pub copies: Vec<(u32, u32)>,
 }
 
 impl Links {
@@ -50,7 +56,15 @@ impl Links {
             let (columns, values) = row(transition, i);
             columns.iter().zip(values).map(move |(&j, &p)| (j, p, unit[i]))
         };
-        let neighbors = |i: usize| similarities(i).filter(move |&(j, ..)| j as usize != i);
+        let others = |i: usize| similarities(i).filter(move |&(j, ..)| j as usize != i);
+        let mut named = filled(false, n)?;
+        (0..n).for_each(|i| others(i).filter(|&(_, p, _)| p > 0.0).for_each(|(j, ..)| named[j as usize] = true));
+        let copy_of =
+            |i: usize| others(i).find(|&(_, p, unit)| !named[i] && p >= unit * SAME).map(|(j, ..)| (i as u32, j));
+        let copies: Vec<(u32, u32)> = (0..n).into_par_iter().filter_map(copy_of).collect();
+        let is_copy = |i: usize| copies.binary_search_by_key(&(i as u32), |copy| copy.0).is_ok();
+        let (named, is_copy) = (&named, &is_copy);
+        let neighbors = |i: usize| others(i).filter(move |_| named[i] || !is_copy(i));
         let open = |i: usize| neighbors(i).map(|(_, p, unit)| p / unit).min_by(f64::total_cmp);
         let open: Vec<f64> = (0..n).into_par_iter().map(|i| open(i).unwrap_or(1.0)).collect();
 
@@ -104,7 +118,7 @@ impl Links {
         from.extend(all.iter().map(|link| link.0));
         let mut links = room(count)?;
         links.extend(all.into_iter().map(|link| link.1));
-        Ok(Self { starts: starts_of(n, &from), links, open })
+        Ok(Self { starts: starts_of(n, &from), links, open, copies })
     }
 
     /// Number of points.

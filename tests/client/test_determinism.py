@@ -114,11 +114,11 @@ NESTINGS = {
     "in one call": "cluster_embeddings('faces2', {graph}, {kernel}, tau := 0.7)",
 }
 OPTIONS = {
-    "cosine, exp": ("k := 50", "kernel := 'exp', sigma := 0.1"),
-    "cosine, linear": ("k := 20", "kernel := 'linear'"),
-    "cosine, as the graph calls for": ("k := 50", "sigma := 'auto'"),
-    "l2sq, exp": ("k := 20, metric := 'l2sq'", "sigma := 0.03"),
-    "ip, exp": ("k := 20, metric := 'ip'", "sigma := 0.3"),
+    "cosine, exp": ("k := 50, copies := 3", "kernel := 'exp', sigma := 0.1"),
+    "cosine, linear": ("k := 20, copies := 3", "kernel := 'linear'"),
+    "cosine, as the graph calls for": ("k := 50, copies := 3", "sigma := 'auto'"),
+    "l2sq, exp": ("k := 20, copies := 3, metric := 'l2sq'", "sigma := 0.03"),
+    "ip, exp": ("k := 20, copies := 3, metric := 'ip'", "sigma := 0.3"),
 }
 
 

@@ -5,7 +5,7 @@ import re
 import duckdb
 import pytest
 
-KNN_GRAPH = "'knn_graph', 'faces', 3, 'cosine', 'auto', 'id', 'embedding', NULL, 16, 128, 64, 'f32'"
+KNN_GRAPH = "'knn_graph', 'faces', 3, 'cosine', 'auto', 'id', 'embedding', NULL, 16, 128, 64, 'f32', NULL"
 BY_HAND = "this function is internal to density_peaks|a plan of density_peaks must be one that its functions give"
 CALLS = [
     "SELECT density_peaks_id(0, 0, 0)",
