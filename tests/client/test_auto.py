@@ -391,6 +391,19 @@ def test_copies_fill_no_lists(con, many, alone, numbers, copies):
     assert found == (many + alone, many + alone, 1.0)
 
 
+def test_of_one_copy_the_clusters_are_those_of_distinct_rows(songs):
+    songs.execute("""
+        CREATE OR REPLACE TABLE distinct_songs AS SELECT min(id) AS id, embedding FROM songs GROUP BY embedding;
+        CREATE OR REPLACE TABLE often AS
+        SELECT id * 100 + copy AS id, embedding
+        FROM distinct_songs, range(CASE WHEN id % 5 = 0 THEN 1 + id % 60 ELSE 1 END) t(copy)""")
+    pairs = songs.execute("""
+        SELECT count(DISTINCT (a.cluster_id, b.cluster_id)), count(DISTINCT a.cluster_id), count(DISTINCT b.cluster_id)
+        FROM cluster_embeddings('often', copies := 1) a JOIN cluster_embeddings('distinct_songs') b ON a.id // 100 = b.id""")
+    together, often, distinct = pairs.fetchone()
+    assert together == often == distinct
+
+
 def test_a_handful_of_rows_falls_into_its_groups(con):
     con.execute("""
         CREATE TABLE few AS SELECT unnest(range(5)) AS id,

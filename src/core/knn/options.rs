@@ -16,7 +16,7 @@ pub const EXPANSION_ADD: usize = 128;
 /// Candidates that the index looks at in a search, unless another number is asked for.
 pub const EXPANSION_SEARCH: usize = 64;
 
-/// Rows of one vector that stand in the lists of a graph to cluster by. More than three spoil clusters, and one or two lose
+/// Rows of one vector that stand in the lists of a graph to cluster by. More than three can spoil clusters, and one loses
 /// what copies of records say, see "Copies" in docs/results.md.
 pub const COPIES: usize = 3;
 
