@@ -6,7 +6,7 @@ use super::tree;
 
 /// An approximate method has to be so many times as fast as the exact one to be chosen: a graph that is not
 /// exact is a loss that a user did not ask for, and has to earn its place. A choice, as is the next; what
-/// follows from both is in docs/benchmarks.md, "NN-descent".
+/// follows from both is in docs/notes/benchmarks.md, "NN-descent".
 const WORTH: f64 = 5.0;
 
 /// And to find so much of the mass, which it does from a k of 23 on.
@@ -26,7 +26,7 @@ pub struct Estimate {
 }
 
 /// What each method is expected to take and to find for `n` points of `dim` dimensions and `k` neighbors
-/// each, by a fit to the measurements in docs/benchmarks.md; recall and mass are those of a million
+/// each, by a fit to the measurements in docs/notes/benchmarks.md; recall and mass are those of a million
 /// generated points. In few dimensions both are the k-d tree, whose seconds are a rough fit to 20,000 points.
 pub fn estimates(n: usize, dim: usize, k: usize) -> [Estimate; 2] {
     const MICROSECOND: f64 = 1e-6;

@@ -13,7 +13,7 @@ use crate::core::sparse::starts;
 
 /// Of the reverse neighbors of a point, about so many take part in its local join: the sample of the
 /// paper, by a number and not by a rate, so that a point in the lists of very many does not make a join
-/// of the square of their number. More find more: see "NN-descent" in docs/benchmarks.md.
+/// of the square of their number. More find more: see "NN-descent" in docs/notes/benchmarks.md.
 pub const SAMPLE: usize = 128;
 
 /// For each point a sample of its reverse neighbors, each an entry as [`Neighbor::entry`].
