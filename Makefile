@@ -9,6 +9,7 @@
 # make fuzz    generated input, a minute for each target; FUZZ_SECONDS=600 for longer, FUZZ_SEED=2 for other input
 # make sanitize the core's tests under AddressSanitizer and ThreadSanitizer, with a nightly toolchain; else valgrind
 # make soak    mixed statements over 50,000 rows on eight threads for an hour, or SOAK_SECONDS
+# make test-spark  the package in spark/, on two executors of this machine where there is Java 17
 # make test-versions  SQL tests on each known version of DuckDB but the newest, which make test runs on
 
 PYTHON := .venv/bin/python
@@ -34,7 +35,7 @@ FUZZ_SEED ?= 1
 SOAK_SECONDS ?= 3600
 HOST = $(shell rustc --version --verbose | sed -n 's/^host: //p')
 
-.PHONY: demo test fuzz sanitize soak test-versions report release repository wheel clean
+.PHONY: demo test fuzz sanitize soak test-spark test-versions report release repository wheel clean
 
 demo: release .venv/installed
 	$(PYTHON) scripts/run_sql.py sql/demo.sql
@@ -66,6 +67,9 @@ sanitize:
 
 soak: release .venv/installed
 	$(PYTHON) tests/fuzz/soak.py $(SOAK_SECONDS)
+
+test-spark: release build/spark/installed
+	build/spark/bin/python -m pytest -q -rs spark/tests
 
 test-versions: release .venv/installed
 	for version in $(filter-out $(lastword $(KNOWN_VERSIONS)),$(KNOWN_VERSIONS)); do \
@@ -100,6 +104,11 @@ wheel: release
 	rm -rf build/signed
 	python3 scripts/repository.py build build/signed $(if $(SIGNING_KEY),--signing-key $(SIGNING_KEY),--throw-away-key)
 	python3 scripts/wheel.py build/signed dist
+
+build/spark/installed: spark/requirements.txt
+	python3 -m venv build/spark
+	build/spark/bin/pip install --quiet --disable-pip-version-check --requirement spark/requirements.txt
+	touch $@
 
 .venv/installed: requirements.txt
 	python3 -m venv .venv

@@ -34,6 +34,8 @@ def arguments(con: duckdb.DuckDBPyConnection, function: str, relations: list[str
             raise ValueError(f"{function}: a column is named by text, not by {name!r}")
     con.execute(RELATIONS)
     if relations == ["points"]:
+        if names[0] == names[1]:
+            raise ValueError(f'{function}: id and embedding are two columns, and both are "{names[0]}"')
         columns = ", ".join(f"{quoted(name)} {kind}" for name, kind in zip(names, ["INTEGER", "FLOAT[]"]))
         con.execute(f"CREATE OR REPLACE TEMP TABLE points({columns})")
     if given.get("tau", "auto") == "auto" and _is_count(given.get("clusters")):

@@ -58,7 +58,7 @@ def _above_zero(run: Run, graph: Matrix) -> None:
     """Refuse a graph under `ip` of which no transition matrix can be made, as the extension does."""
     with run.described("check distances"):
         edges = mapped(graph.rows, kernels.entries, kernels.ENTRIES).where("value < -1e-6")
-        found = numbers.to_edges(edges, graph.points, "value").first()
+        found = numbers.to_edges(edges, graph.points, "value").orderBy("src", "dst").first()
     if found is not None and run.function != "knn_graph":
         raise ValueError(
             f"{run.function}: the distance of edge {found['src']} -> {found['dst']} is {found['value']:g}; it must be at "
@@ -129,7 +129,7 @@ def distances(run: Run, transition: Matrix, rho: np.ndarray | None, made: dict) 
 def _distances(run: Run, transition: Matrix, shared: Callable) -> DataFrame:
     total = transition.points.total
     part_rows = numbers.part_rows(run, total, _width(transition), ROWS_MET)
-    parts = -(-total // part_rows)
+    parts = numbers.parts_of(total, part_rows)
     own = transition.rows.withColumn("part", F.expr(f"cast(n div {part_rows} as int)"))
     asked = own.repartitionById(parts, col("part")).select("n", "columns", "values")
     asked = mapped(asked, kernels.wanted(shared, part_rows), kernels.WANTED)

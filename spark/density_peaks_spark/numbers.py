@@ -98,10 +98,15 @@ def part_rows(run: Run, total: int, k: int, rows_met: int = 1) -> int:
     return max(1, -(-total // plane.parts(total, k, run.memory, run.slots, rows_met)))
 
 
+def parts_of(total: int, rows: int) -> int:
+    """How many parts of so many points there are, at least one."""
+    return max(1, -(-total // rows))
+
+
 def gathered(entries: DataFrame, total: int, rows: int) -> DataFrame:
     """Rows of a matrix from a DataFrame of its entries; a partition has the rows of a part, in order."""
     part = F.expr(f"cast(row div {rows} as int)")
-    return mapped(entries.repartitionById(max(1, -(-total // rows)), part), kernels.gather, kernels.ROWS)
+    return mapped(entries.repartitionById(parts_of(total, rows), part), kernels.gather, kernels.ROWS)
 
 
 def of_edges(run: Run, edges: DataFrame, value: str, made: dict, points: Points | None = None) -> Matrix:

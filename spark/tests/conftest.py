@@ -17,7 +17,7 @@ EXTENSION = Path(os.environ.get("DENSITY_PEAKS_EXTENSION", ROOT / "build/density
 SHARED_DATA = ROOT.parent / "shared" / "data"
 # Executors are processes of this environment.
 os.environ["DENSITY_PEAKS_EXTENSION"] = str(EXTENSION)
-os.environ["PYTHONPATH"] = os.pathsep.join([str(PACKAGE), *filter(None, [os.environ.get("PYTHONPATH")])])
+os.environ["PYTHONPATH"] = os.pathsep.join([str(PACKAGE), str(PACKAGE / "tests"), *filter(None, [os.environ.get("PYTHONPATH")])])
 os.environ["PYSPARK_PYTHON"] = sys.executable
 os.environ["SPARK_LOCAL_IP"] = os.environ["SPARK_LOCAL_HOSTNAME"] = "127.0.0.1"
 sys.path.insert(0, str(PACKAGE))
@@ -55,6 +55,10 @@ def session(master="local-cluster[2,1,1024]", **conf):
         "spark.ui.enabled": "false",
         "spark.ui.showConsoleProgress": "false",
         "spark.sql.shuffle.partitions": "3",
+        # A task of ten seconds is a straggler here.
+        "spark.speculation": "true",
+        "spark.speculation.minTaskRuntime": "10s",
+        "spark.speculation.quantile": "0.5",
         **conf,
     }
     for name, value in settings.items():

@@ -30,7 +30,7 @@ def both(spark, con, tmp_path, points: pa.Table, m=None, partitions=2, **given):
 
 
 def test_songs_are_clustered_as_on_one_machine(spark, con, tmp_path):
-    given = {"k": 10, "sigma": 0.08, "tau": 0.65}
+    given = {"k": 10, "sigma": 0.08, "tau": 0.65, "max_iterations": 6}
     songs = spark.read.parquet(SONGS).select("id", "embedding")
     many = dps.cluster_embeddings(songs, workdir=tmp_path, **given).toArrow()
     assert_equal(con, many, call("cluster_embeddings", SONGS, method="exact", **given))
