@@ -1,8 +1,8 @@
 """The density_peaks pipeline on Apache Spark, with the extension in its Python workers: the same clusters, bit for bit.
 
-    from density_peaks_spark import cluster_embeddings
+from density_peaks_spark import cluster_embeddings
 
-    clusters = cluster_embeddings(spark.table("lake.faces"), id="face_id", embedding="features", workdir="s3://lake/run1")
+clusters = cluster_embeddings(spark.table("lake.faces"), id="face_id", embedding="features", workdir="s3://lake/run1")
 """
 
 from .groups import register

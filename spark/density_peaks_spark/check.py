@@ -3,10 +3,11 @@
 import os
 import re
 
-import duckdb
 from pyspark.sql import DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
+
+import duckdb
 
 from .plane import size
 
@@ -91,8 +92,8 @@ def embeddings(rows: DataFrame, name: str, function: str) -> str:
     kind = column(rows, name, function, "embedding", "the DataFrame")
     if not isinstance(kind, T.ArrayType) or not isinstance(kind.elementType, T.NumericType):
         raise ValueError(
-            f'{function}: column "{name}" is {kind.simpleString()}, but must be an array of numbers, best array<float>; '
-            "of a column of pyspark.ml vectors, pyspark.ml.functions.vector_to_array makes one"
+            f'{function}: column "{name}" is {kind.simpleString()}, but must be an array of numbers, best '
+            "array<float>; of a column of pyspark.ml vectors, pyspark.ml.functions.vector_to_array makes one"
         )
     # As the extension: other numbers are read as double precision.
     return "float" if isinstance(kind.elementType, T.FloatType) else "double"
@@ -100,7 +101,9 @@ def embeddings(rows: DataFrame, name: str, function: str) -> str:
 
 def identifiers(kind: T.DataType, name: str, function: str) -> None:
     if isinstance(kind, T.MapType | T.VariantType | T.NullType | T.UserDefinedType):
-        raise ValueError(f'{function}: ids are of a type that Spark can order, and column "{name}" is {kind.simpleString()}')
+        raise ValueError(
+            f'{function}: ids are of a type that Spark can order, and column "{name}" is {kind.simpleString()}'
+        )
 
 
 def points(rows: DataFrame, parts: list, metric: str, function: str) -> None:
@@ -124,8 +127,8 @@ def points(rows: DataFrame, parts: list, metric: str, function: str) -> None:
     longest = max(part["longest"] for part in parts) ** 0.5
     if metric == "l2sq" and 0 < longest < SHORTEST:
         raise ValueError(
-            f"{function}: the embeddings are too short for single precision, in which their squared distances become 0; "
-            "scale the embeddings up or use metric='cosine'"
+            f"{function}: the embeddings are too short for single precision, in which their squared distances "
+            "become 0; scale the embeddings up or use metric='cosine'"
         )
 
 

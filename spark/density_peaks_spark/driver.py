@@ -7,7 +7,7 @@ from pyspark.sql import functions as F
 
 from . import check, kernels, worker
 from .numbers import Matrix
-from .run import Run, mapped
+from .run import Run
 
 CHUNK = 1 << 20
 

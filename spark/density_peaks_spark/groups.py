@@ -2,13 +2,14 @@
 
 from dataclasses import dataclass
 
-import duckdb
 import pyarrow as pa
 from pyspark.sql import SparkSession
 from pyspark.sql.functions import udtf
 from pyspark.sql.pandas.types import to_arrow_type
 from pyspark.sql.types import ArrayType, BooleanType, DoubleType, LongType, StructField, StructType
 from pyspark.sql.udtf import AnalyzeArgument, AnalyzeResult
+
+import duckdb
 
 from . import check, plane, worker
 
@@ -59,7 +60,9 @@ def _call(rows: AnalyzeArgument, given: dict) -> Call:
     for name, argument in ((id, "id"), (embedding, "embedding")):
         if name not in fields:
             found = ", ".join(f'"{field}"' for field in fields)
-            raise ValueError(f'{FUNCTION}: the table has no column "{name}", only {found}; name it with {argument} => \'...\'')
+            raise ValueError(
+                f"{FUNCTION}: the table has no column \"{name}\", only {found}; name it with {argument} => '...'"
+            )
     if not isinstance(fields[embedding].dataType, ArrayType):
         raise ValueError(f'{FUNCTION}: column "{embedding}" must be an array of numbers, best array<float>')
     with worker.connect() as con:

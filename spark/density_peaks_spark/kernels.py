@@ -434,7 +434,7 @@ def _distances(rows: Rows, own: np.ndarray, density: np.ndarray | None, points: 
 
 
 def parents(density: Callable[[], np.ndarray]) -> Kernel:
-    """The candidate parent of each point: its nearest by TPDi of those above it, of equals the denser, then the smaller."""
+    """The candidate parent of each point: the nearest by TPDi of those above it, of equals the denser, the smaller."""
 
     def run(batches: Batches) -> Batches:
         for batch in batches:

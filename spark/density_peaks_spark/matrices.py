@@ -24,7 +24,7 @@ def graph(
     m: int | None,
     fits: Callable[[int], None] = lambda total: None,
 ) -> Matrix:
-    """Rows of the exact graph, in order of distance. Points go to m + 1 lines, their candidates back to their blocks."""
+    """Rows of the exact graph, nearest first. Points go to m + 1 lines, their candidates back to their blocks."""
     points, made = numbers.points(run, rows, id, embedding, options["metric"])
     fits(points.total)
     made = {**made, **options}
@@ -61,8 +61,8 @@ def _above_zero(run: Run, graph: Matrix) -> None:
         found = numbers.to_edges(edges, graph.points, "value").orderBy("src", "dst").first()
     if found is not None and run.function != "knn_graph":
         raise ValueError(
-            f"{run.function}: the distance of edge {found['src']} -> {found['dst']} is {found['value']:g}; it must be at "
-            "least 0, so under metric 'ip' the embeddings must not be longer than 1; use 'cosine'"
+            f"{run.function}: the distance of edge {found['src']} -> {found['dst']} is {found['value']:g}; it must be "
+            "at least 0, so under metric 'ip' the embeddings must not be longer than 1; use 'cosine'"
         )
 
 
@@ -166,7 +166,9 @@ def given_densities(run: Run, density: DataFrame) -> tuple[Points, np.ndarray, d
         bad = rows.where(col("id").isNull() | number.isNull() | F.isnan(number) | ~number.between(0, 1e300)).first()
         if bad is not None:
             text = f"the density of id {bad['id']} is {bad['density']}"
-            raise ValueError(f"{run.function}: {text}; it must be a finite number of at least 0, of an id that is not NULL")
+            raise ValueError(
+                f"{run.function}: {text}; it must be a finite number of at least 0, of an id that is not NULL"
+            )
         twice = rows.groupBy("id").count().where("count > 1").first()
         if twice is not None:
             raise ValueError(f"{run.function}: id {twice['id']} occurs more than once; ids must be unique")

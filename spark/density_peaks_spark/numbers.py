@@ -54,7 +54,8 @@ def points(run: Run, rows: DataFrame, id: str, embedding: str, metric: str) -> t
     number = check.embeddings(rows, embedding, run.function)
     made = {"rows": rows.count(), "id": [id, kind.simpleString()], "embedding": [embedding, number], "metric": metric}
     given = rows.select(
-        col(f"`{id}`").alias("id"), col(f"`{embedding}`").cast(f"array<{number}>").cast("array<float>").alias("embedding")
+        col(f"`{id}`").alias("id"),
+        col(f"`{embedding}`").cast(f"array<{number}>").cast("array<float>").alias("embedding"),
     )
     schema = T.StructType([
         T.StructField("id", kind),

@@ -6,8 +6,6 @@ from . import plane
 from .plane import Plane
 
 GB = 1e9
-# Bytes a second that an executor writes and reads of a shuffle.
-SHUFFLE_RATE = 0.4e9
 # A step of the diffusion: what a job costs at all, and an entry of P on a core.
 STEP_SECONDS = 1.5
 ENTRY_SECONDS = 10e-9
@@ -35,8 +33,9 @@ class Plan:
 
     @property
     def task_bytes(self) -> int:
-        """Memory of a task: a line of the graph, or the rows that a part of TPDi meets with two vectors of all points."""
-        return self.lines.line_bytes(self.dim, self.k) + plane.WORKER_BYTES
+        """Memory of a task: a line of the graph, or vectors of all points and some rows of P."""
+        later = plane.VECTOR_BYTES * self.points + (256 << 20)
+        return max(self.lines.line_bytes(self.dim, self.k), later) + plane.WORKER_BYTES
 
     @property
     def shuffles(self) -> dict[str, float]:
@@ -46,8 +45,8 @@ class Plan:
         met = min(ROWS_MET, self.k / 2)
         return {
             "number": n * row,
-            "points to lines": (self.lines.m + 1) * n * row,
-            "candidates to blocks": (self.lines.m + 1) * n * (8 * self.k + 28),
+            "points to lines": self.lines.sent(self.dim),
+            "candidates to blocks": self.lines.returned(self.k),
             "transpose": n * (self.k + 1) * 36,
             "rows for TPDi": met * steps,
         }
@@ -59,7 +58,7 @@ class Plan:
 
     @property
     def hours(self) -> dict[str, float]:
-        moved = 2 * sum(self.shuffles.values()) / self.executors / SHUFFLE_RATE
+        moved = 2 * sum(self.shuffles.values()) / plane.SHUFFLE_RATE / self.slots
         step = STEP_SECONDS + self.points * (self.k + 1) * ENTRY_SECONDS / self.slots
         return {
             "graph": self.lines.seconds(self.dim, self.k, self.slots) / 3600,
@@ -80,7 +79,9 @@ class Plan:
             ("memoryOverhead", f"{self.cores * self.task_bytes / GB:.0f} GB an executor"),
             ("maxResultSize", f"{self.driver_bytes / GB:.2f} GB, and as much in the driver"),
         ]
-        rows += [("shuffle" if at == 0 else "", f"{b / GB:,.1f} GB, {name}") for at, (name, b) in enumerate(shuffles.items())]
+        rows += [
+            ("shuffle" if at == 0 else "", f"{b / GB:,.1f} GB, {name}") for at, (name, b) in enumerate(shuffles.items())
+        ]
         rows.append(("", f"{sum(shuffles.values()) / GB:,.1f} GB in all"))
         rows += [("hours" if at == 0 else "", f"{h:.2f}, {name}") for at, (name, h) in enumerate(hours.items())]
         rows.append(("", f"{sum(hours.values()):.2f} in all"))

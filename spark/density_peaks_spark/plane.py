@@ -16,10 +16,14 @@ UNITS = {"B": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40, "P": 1 
 SPARE = 48
 # What a Python worker takes before it has a row: DuckDB, Arrow, numpy and the interpreter.
 WORKER_BYTES = 200 << 20
-# Measured, see docs/spark.md: seconds that a core needs for a pair of points, with AVX-512 VNNI, for each dimension and
-# at all, and for a point that is sent to a line and comes back with its neighbors, for each byte and at all.
+# A point in the vectors that a task of the later stages holds of all points.
+VECTOR_BYTES = 24
+# Fitted, see docs/spark.md: seconds of a core for a pair of points, with AVX-512 VNNI, for each dimension and at all;
+# and for a point on a line, with its way there and back, for each byte and at all.
 PAIR_SECONDS = (3.2e-12, 2.8e-10)
 POINT_SECONDS = (1.0e-8, 1.0e-5)
+# What a core's share of an executor writes and reads of a shuffle, in bytes a second: 16 cores share 0.4 GB.
+SHUFFLE_RATE = 25e6
 
 
 @dataclass(frozen=True)
@@ -67,10 +71,22 @@ class Plane:
         point = POINT_SECONDS[0] * (4 * dim + 8 * k) + POINT_SECONDS[1]
         return self.pairs() * pair + (self.m + 1) * self.points * point
 
+    def sent(self, dim: int) -> int:
+        """Bytes of the points on their way to the lines."""
+        return (self.m + 1) * self.points * (4 * dim + 28)
+
+    def returned(self, k: int) -> int:
+        """Bytes of the candidates on their way to the blocks."""
+        return (self.m + 1) * self.points * (8 * k + 28)
+
     def seconds(self, dim: int, k: int, slots: int) -> float:
-        """The same on so many cores: the lines run in waves."""
+        """On so many cores, without the shuffles: the lines run in waves."""
         waves = -(-self.lines // slots)
         return self.core_seconds(dim, k) * waves / self.lines
+
+    def shuffle_seconds(self, dim: int, k: int, slots: int) -> float:
+        """Of the shuffles, written and read."""
+        return 2 * (self.sent(dim) + self.returned(k)) / SHUFFLE_RATE / slots
 
 
 def choose(points: int, dim: int, k: int, memory: int, slots: int, precision: str = "f32") -> Plane:
@@ -83,7 +99,7 @@ def choose(points: int, dim: int, k: int, memory: int, slots: int, precision: st
             f"a task of the graph needs {least >> 20} MiB at least, and has {memory >> 20} MiB: "
             "raise spark.executor.memoryOverhead, or run fewer tasks at once with spark.task.cpus"
         )
-    return min(fitting, key=lambda plane: plane.seconds(dim, k, slots))
+    return min(fitting, key=lambda plane: plane.seconds(dim, k, slots) + plane.shuffle_seconds(dim, k, slots))
 
 
 def parts(points: int, k: int, memory: int, slots: int, rows_met: int = 1) -> int:
@@ -92,7 +108,7 @@ def parts(points: int, k: int, memory: int, slots: int, rows_met: int = 1) -> in
     A part holds the rows of P of its points, each `rows_met` times, and as much again while it is put together.
     """
     row = (k + 1) * 12 * 2
-    room = max(memory - WORKER_BYTES - 24 * points, 64 << 20)
+    room = max(memory - WORKER_BYTES - VECTOR_BYTES * points, 64 << 20)
     fewest = -(-points // max(1, room // (row * rows_met)))
     # All rows are met at most once by each part.
     if points * row <= room:

@@ -1,11 +1,9 @@
 """The stages on DataFrames, and all of them in one call."""
 
 from pyspark.sql import DataFrame
-from pyspark.sql import functions as F
-from pyspark.sql import types as T
 from pyspark.sql.functions import col
 
-from . import check, driver, kernels, matrices, numbers, plane, worker
+from . import check, driver, kernels, matrices, numbers, worker
 from .numbers import Matrix, Points
 from .run import Run, mapped
 

@@ -17,7 +17,9 @@ EXTENSION = Path(os.environ.get("DENSITY_PEAKS_EXTENSION", ROOT / "build/density
 SHARED_DATA = ROOT.parent / "shared" / "data"
 # Executors are processes of this environment.
 os.environ["DENSITY_PEAKS_EXTENSION"] = str(EXTENSION)
-os.environ["PYTHONPATH"] = os.pathsep.join([str(PACKAGE), str(PACKAGE / "tests"), *filter(None, [os.environ.get("PYTHONPATH")])])
+os.environ["PYTHONPATH"] = os.pathsep.join(
+    [str(PACKAGE), str(PACKAGE / "tests"), *filter(None, [os.environ.get("PYTHONPATH")])]
+)
 os.environ["PYSPARK_PYTHON"] = sys.executable
 os.environ["SPARK_LOCAL_IP"] = os.environ["SPARK_LOCAL_HOSTNAME"] = "127.0.0.1"
 sys.path.insert(0, str(PACKAGE))
@@ -44,7 +46,7 @@ def pytest_configure():
         sys.exit(f"{EXTENSION} is missing: run `make release`")
 
 
-def session(master="local-cluster[2,1,1024]", **conf):
+def session(master=os.environ.get("SPARK_MASTER", "local-cluster[2,1,1024]"), **conf):
     from pyspark.sql import SparkSession
 
     builder = SparkSession.builder.master(master).appName("density_peaks")
@@ -118,7 +120,8 @@ def assert_equal(con, many: pa.Table, sql: str) -> None:
     con.register("one", one)
     (counts,) = con.sql("""
         SELECT (SELECT count(*) FROM one), (SELECT count(*) FROM many),
-               (SELECT count(*) FROM (FROM one EXCEPT ALL FROM many)), (SELECT count(*) FROM (FROM many EXCEPT ALL FROM one))
+               (SELECT count(*) FROM (FROM one EXCEPT ALL FROM many)),
+               (SELECT count(*) FROM (FROM many EXCEPT ALL FROM one))
     """).fetchall()
     con.unregister("many")
     con.unregister("one")

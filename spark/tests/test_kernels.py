@@ -1,4 +1,4 @@
-"""The kernels without Spark: lines, candidates, the merge, the transition matrix and what follows, as one machine has them."""
+"""The kernels without Spark: lines, merge, transition matrix and what follows, as one machine has them."""
 
 import itertools
 from collections import defaultdict
@@ -117,7 +117,10 @@ def stages(con, embeddings, k, part_rows, tau=0.7, sigma=0.1, steps=100):
     for _ in range(steps):
         new = np.empty(total)
         for batch in kernels.diffuse(lambda: rho)(iter(columns)):
-            first, values = batch.column("first")[0].as_py(), np.frombuffer(batch.column("density")[0].as_buffer(), "<f8")
+            first, values = (
+                batch.column("first")[0].as_py(),
+                np.frombuffer(batch.column("density")[0].as_buffer(), "<f8"),
+            )
             new[first : first + len(values)] = values
         change, rho = kernels.length(new - rho), new
         if change <= 0.05:
@@ -126,14 +129,18 @@ def stages(con, embeddings, k, part_rows, tau=0.7, sigma=0.1, steps=100):
     found = []
     for part in range(-(-total // part_rows)):
         own = [batch for batch in picked(rows, rows.n // part_rows == part)]
-        asked = [n for batch in kernels.wanted(lambda: rho, part_rows)(iter(own)) for n in batch.column("n").to_pylist()]
+        asked = [
+            n for batch in kernels.wanted(lambda: rho, part_rows)(iter(own)) for n in batch.column("n").to_pylist()
+        ]
         given = [*picked(rows, np.isin(rows.n, asked)), *own]
         given = [batch.append_column("part", pa.array([part] * len(batch), pa.int32())) for batch in given]
         near = kernels.distances(lambda: rho, part_rows, total)(iter(given))
         found += kernels.parents(lambda: rho)(near)
     candidates = pa.Table.from_batches(found).combine_chunks().sort_by("n").to_batches()
     joined = kernels.joins(
-        candidates[0].column("parent").fill_null(-1).to_numpy(), candidates[0].column("delta").fill_null(np.nan).to_numpy(), tau
+        candidates[0].column("parent").fill_null(-1).to_numpy(),
+        candidates[0].column("delta").fill_null(np.nan).to_numpy(),
+        tau,
     )
     parent = np.where(joined, candidates[0].column("parent").fill_null(-1).to_numpy(), np.arange(total))
     cluster = kernels.trees(parent)

@@ -46,7 +46,9 @@ def test_songs_are_clustered_as_on_one_machine_with_nothing_set(spark, con, tmp_
     ("kind", "m", "partitions", "metric", "precision"),
     [("VARCHAR", 2, 1, "cosine", "f32"), ("DATE", 3, 7, "l2sq", "f16"), ("BIGINT", 5, 3, "cosine", "i8")],
 )
-def test_ids_of_any_type_and_rows_in_any_order_give_the_same(spark, con, tmp_path, kind, m, partitions, metric, precision):
+def test_ids_of_any_type_and_rows_in_any_order_give_the_same(
+    spark, con, tmp_path, kind, m, partitions, metric, precision
+):
     points = arrow(blobs(200), ids(kind, 200))
     sigma = 0.1 if metric == "cosine" else 2.0
     both(spark, con, tmp_path, points, m, partitions, **{**NUMBERS, "sigma": sigma}, metric=metric, precision=precision)
