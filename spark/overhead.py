@@ -51,7 +51,7 @@ def main() -> None:
     given = parser.parse_args()
     numbers = {"k": given.k, "sigma": 0.1, "tau": 0.7, "max_iterations": 10}
     con = worker.connect(threads=2)
-    spark = session(**{"spark.speculation": "false", "spark.executor.memoryOverhead": "2g"})
+    spark = session(**{"spark.executor.memoryOverhead": "2g"})
     stages, make = {}, Run.stage
 
     def timed(run, name, *arguments):

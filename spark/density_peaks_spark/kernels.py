@@ -60,7 +60,9 @@ def flat(column: pa.Array, kind: str) -> tuple[np.ndarray, np.ndarray]:
     """The values of a column of bytes end to end, and how many each row has."""
     if not len(column):
         return np.empty(0, kind), np.empty(0, np.int32)
-    offsets = np.frombuffer(column.buffers()[1], np.int32)[column.offset : column.offset + len(column) + 1]
+    # Spark may be set to send large offsets.
+    places = np.int64 if pa.types.is_large_binary(column.type) else np.int32
+    offsets = np.frombuffer(column.buffers()[1], places)[column.offset : column.offset + len(column) + 1]
     size, first = np.dtype(kind).itemsize, int(offsets[0])
     held = column.buffers()[2]
     count = (int(offsets[-1]) - first) // size

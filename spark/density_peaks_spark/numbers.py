@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from pyspark.sql import DataFrame
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 from pyspark.sql.functions import col
@@ -47,6 +47,11 @@ def _numbered(rows: DataFrame, counts: list) -> DataFrame:
     return rows.withColumn("n", (F.lit(firsts)[col("part")] + col("at")).cast("int"))
 
 
+def named(name: str) -> Column:
+    """A column of this name, with whatever characters."""
+    return col("`" + name.replace("`", "``") + "`")
+
+
 def points(run: Run, rows: DataFrame, id: str, embedding: str, metric: str) -> tuple[Points, dict]:
     """Number and check the points of a DataFrame. They are written once: a sort that ran again could number anew."""
     kind = check.column(rows, id, run.function, "id", "the DataFrame")
@@ -54,8 +59,8 @@ def points(run: Run, rows: DataFrame, id: str, embedding: str, metric: str) -> t
     number = check.embeddings(rows, embedding, run.function)
     made = {"rows": rows.count(), "id": [id, kind.simpleString()], "embedding": [embedding, number], "metric": metric}
     given = rows.select(
-        col(f"`{id}`").alias("id"),
-        col(f"`{embedding}`").cast(f"array<{number}>").cast("array<float>").alias("embedding"),
+        named(id).alias("id"),
+        named(embedding).cast(f"array<{number}>").cast("array<float>").alias("embedding"),
     )
     schema = T.StructType([
         T.StructField("id", kind),

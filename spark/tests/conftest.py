@@ -57,10 +57,6 @@ def session(master=os.environ.get("SPARK_MASTER", "local-cluster[2,1,1024]"), **
         "spark.ui.enabled": "false",
         "spark.ui.showConsoleProgress": "false",
         "spark.sql.shuffle.partitions": "3",
-        # A task of ten seconds is a straggler here.
-        "spark.speculation": "true",
-        "spark.speculation.minTaskRuntime": "10s",
-        "spark.speculation.quantile": "0.5",
         **conf,
     }
     for name, value in settings.items():

@@ -28,11 +28,9 @@ def failing(kernel, marker: Path, fault: str):
 
     def run(batches):
         for batch in batches:
-            if fault and once(marker):
+            if once(marker):
                 description = TaskContext.get().getLocalProperty("spark.job.description")
                 marker.write_text(f"{description} {executor()}")
-                if fault == "straggler":
-                    time.sleep(300)
                 os.kill(os.getpid() if fault == "worker" else executor(), signal.SIGKILL)
                 # The executor is gone, and this worker goes with it.
                 time.sleep(30)

@@ -174,6 +174,16 @@ def test_equal_distances_go_to_the_denser_and_then_to_the_smaller():
     assert batch.to_pylist() == [{"n": 3, "parent": 1, "delta": 0.5}]
 
 
+def test_rows_are_read_with_large_offsets_too():
+    rows = kernels.Rows(np.array([3, 4]), np.array([2, 1]), np.array([0, 1, 2], np.uint32), np.array([0.5, 0.5, 1.0]))
+    (batch,) = kernels.pack(rows)
+    large = batch.cast(pa.schema([("n", pa.int32()), ("columns", pa.large_binary()), ("values", pa.large_binary())]))
+    for found in (kernels.unpack(batch), kernels.unpack(large.slice(1))):
+        assert found.columns.tolist() == rows.columns[-len(found.columns) :].tolist()
+        assert found.values.tolist() == rows.values[-len(found.values) :].tolist()
+        assert found.width.tolist() == rows.width[-len(found.width) :].tolist()
+
+
 def test_trees_are_numbered_by_their_smallest_points():
     assert kernels.trees(np.array([3, 1, 1, 3, 5, 5, 4])).tolist() == [0, 1, 1, 0, 2, 2, 2]
 

@@ -176,17 +176,6 @@ def test_what_is_killed_in_each_stage_is_done_again_with_the_same_result(spark, 
         assert len({text.split()[-1] for text in met.values()}) == len(met)
 
 
-def test_a_straggler_is_overtaken(spark, con, tmp_path, monkeypatch):
-    points = arrow(blobs())
-    con.register("points", points)
-    monkeypatch.setattr(kernels, "line_graph", failing_factory(kernels.line_graph, tmp_path / "straggler", "straggler"))
-    start = time.monotonic()
-    many = dps.knn_graph(spark.createDataFrame(points), k=5, workdir=tmp_path / "run", m=2).toArrow()
-    monkeypatch.undo()
-    assert_equal(con, many, call("knn_graph", "points", k=5, method="exact"))
-    assert (tmp_path / "straggler").exists() and time.monotonic() - start < 290
-
-
 def busy() -> list[psutil.Process]:
     """Python workers that compute, among the processes that this one started."""
     found = []

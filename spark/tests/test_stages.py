@@ -66,9 +66,9 @@ def test_few_points(spark, con, tmp_path, count, m, given):
 
 
 def test_columns_keep_their_names_and_other_numbers_are_taken(spark, con, tmp_path):
-    points = arrow(blobs(60)).rename_columns(["face id", "features"])
+    points = arrow(blobs(60)).rename_columns(["face`s id", "features"])
     points = points.set_column(1, "features", points["features"].cast(pa.list_(pa.float64())))
-    both(spark, con, tmp_path, points, 2, **NUMBERS, id="face id", embedding="features")
+    both(spark, con, tmp_path, points, 2, **NUMBERS, id="face`s id", embedding="features")
 
 
 @pytest.mark.parametrize("given", [{"k": 10, "sigma": 0.1}, {"k": 10, "tau": 0.6}, {"k": 10, "clusters": 20}], ids=str)
