@@ -2,6 +2,7 @@
 
 import os
 import re
+from decimal import Decimal
 
 from pyspark.sql import DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
@@ -63,7 +64,7 @@ def literal(value) -> str:
     """A value in SQL."""
     if isinstance(value, bool) or value is None:
         return {True: "true", False: "false", None: "NULL"}[value]
-    return repr(value) if isinstance(value, int | float) else "'" + str(value).replace("'", "''") + "'"
+    return str(value) if isinstance(value, int | float | Decimal) else "'" + str(value).replace("'", "''") + "'"
 
 
 def quoted(name: str) -> str:

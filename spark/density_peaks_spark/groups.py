@@ -88,18 +88,18 @@ def _clustered(call: Call, rows: list, memory: int):
     points = pa.table({
         "id": pa.array([row[call.id] for row in rows], kind),
         "embedding": pa.array([row[call.embedding] for row in rows], pa.list_(pa.float32())),
-        "at": pa.array(range(len(rows)), pa.int32()),
+        "place": pa.array(range(len(rows)), pa.int32()),
     })  # fmt: skip
     others = [name for name in rows[0].__fields__ if name != call.embedding]
     con = worker.connection(memory)
     con.register("points", points)
     try:
         found = con.execute(
-            f"SELECT at, c.* EXCLUDE (id) FROM {FUNCTION}('points'{call.arguments}) c JOIN points USING (id)"
+            f"SELECT place, c.* EXCLUDE (id) FROM {FUNCTION}('points'{call.arguments}) c JOIN points USING (id)"
         ).fetchall()
     except duckdb.Error as error:
         raise ValueError(str(error).splitlines()[0].split(" Error: ", 1)[-1]) from None
     finally:
         con.unregister("points")
-    for at, *values in found:
-        yield (*(rows[at][name] for name in others), *values)
+    for place, *values in found:
+        yield (*(rows[place][name] for name in others), *values)
