@@ -161,7 +161,7 @@ def given_densities(run: Run, density: DataFrame) -> tuple[Points, np.ndarray, d
     check.column(density, "density", run.function, "", "the density")
     rows = density.select("id", col("density").cast("double").alias("density"))
     with run.described("check densities"):
-        made = {"of": "densities", "points": rows.count()}
+        made = {"of": "densities", "points": numbers.fingerprint(rows, "id", "density")}
         number = col("density")
         bad = rows.where(col("id").isNull() | number.isNull() | F.isnan(number) | ~number.between(0, 1e300)).first()
         if bad is not None:

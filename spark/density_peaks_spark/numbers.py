@@ -52,16 +52,22 @@ def named(name: str) -> Column:
     return col("`" + name.replace("`", "``") + "`")
 
 
+def fingerprint(rows: DataFrame, *columns: str) -> list:
+    """What says whether rows are those of an earlier run, in any order."""
+    return list(rows.agg(F.count("*"), F.bit_xor(F.xxhash64(*columns))).first())
+
+
 def points(run: Run, rows: DataFrame, id: str, embedding: str, metric: str) -> tuple[Points, dict]:
     """Number and check the points of a DataFrame. They are written once: a sort that ran again could number anew."""
     kind = check.column(rows, id, run.function, "id", "the DataFrame")
     check.identifiers(kind, id, run.function)
     number = check.embeddings(rows, embedding, run.function)
-    made = {"rows": rows.count(), "id": [id, kind.simpleString()], "embedding": [embedding, number], "metric": metric}
     given = rows.select(
         named(id).alias("id"),
         named(embedding).cast(f"array<{number}>").cast("array<float>").alias("embedding"),
     )
+    with run.described("read the rows"):
+        made = {"points": fingerprint(given, "id", "embedding"), "id": kind.simpleString(), "metric": metric}
     schema = T.StructType([
         T.StructField("id", kind),
         T.StructField("embedding", T.BinaryType()),
@@ -122,7 +128,8 @@ def of_edges(run: Run, edges: DataFrame, value: str, made: dict, points: Points 
         check.identifiers(kind, name, run.function)
     given = edges.select("src", "dst", col(value).cast("double").alias("value"))
     with run.described("check edges"):
-        made = {**made, "value": value, "edges": edges.count()}
+        count, hash = fingerprint(given, "src", "dst", "value")
+        made = {**made, "value": value, "edges": count, "hash": hash}
         check.edges(given, value, run.function)
     if points is None:
         both = given.select(col("src").alias("id")).union(given.select(col("dst").alias("id")))
