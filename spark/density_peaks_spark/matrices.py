@@ -22,11 +22,11 @@ def graph(
     embedding: str,
     options: dict,
     m: int | None,
-    fits: Callable[[int], None] = lambda total: None,
+    fits: Callable[[Points], None] = lambda points: None,
 ) -> Matrix:
     """Rows of the exact graph, nearest first. Points go to m + 1 lines, their candidates back to their blocks."""
     points, made = numbers.points(run, rows, id, embedding, options["metric"])
-    fits(points.total)
+    fits(points)
     made = {**made, **options}
     k = min(options["k"], points.total - 1)
     if k < 1:

@@ -143,6 +143,7 @@ def cluster_embeddings(
     epsilon: float = 0.05,
     max_iterations: int = 100,
     precision: str = "f32",
+    copies: int | None = 3,
     clusters: int | None = None,
     workdir: str,
     m: int | None = None,
@@ -168,15 +169,18 @@ def cluster_embeddings(
     later = {"kernel": kernel, "sigma": sigma, "epsilon": epsilon, "max_iterations": max_iterations, "tau": tau}
     with worker.connect() as con:
         names = {"id": id, "embedding": embedding}
-        check.arguments(con, run.function, ["points"], **names, **of_graph, **later, clusters=clusters)
+        check.arguments(con, run.function, ["points"], **names, **of_graph, **later, copies=copies, clusters=clusters)
         auto = tau == "auto" or sigma == "auto" and kernel != "linear"
 
-        def fits(total: int) -> None:
-            check.clusters(clusters, total, run.function)
+        def fits(points: Points) -> None:
+            check.clusters(clusters, points.total, run.function)
             if auto:
-                check.on_driver(con, total, k, run.function)
+                check.on_driver(con, points.total, k, run.function)
             else:
-                check.collected(run.spark, total, run.function)
+                check.collected(run.spark, points.total, run.function)
+            if copies is not None:
+                with run.described("check copies"):
+                    check.copies(points.rows, copies, run.function)
 
         graph = matrices.graph(run, points, id, embedding, of_graph, m, fits)
     if auto:

@@ -54,6 +54,16 @@ def test_ids_of_any_type_and_rows_in_any_order_give_the_same(
     both(spark, con, tmp_path, points, m, partitions, **{**NUMBERS, "sigma": sigma}, metric=metric, precision=precision)
 
 
+def test_many_copies_are_refused_or_all_neighbors(spark, con, tmp_path):
+    embeddings = blobs(100)
+    embeddings[[7, 20, 40, 60, 80]] = embeddings[7]
+    points = arrow(embeddings)
+    with pytest.raises(ValueError, match="^cluster_embeddings: 5 rows have the embedding of id 7, and .* set copies=None"):
+        dps.cluster_embeddings(spark.createDataFrame(points), workdir=tmp_path, **NUMBERS)
+    both(spark, con, tmp_path, points, 2, 3, **NUMBERS, copies=None)
+    both(spark, con, tmp_path, points, 2, 3, **NUMBERS, copies=5)
+
+
 def test_inner_products_of_short_embeddings(spark, con, tmp_path):
     both(spark, con, tmp_path, arrow(blobs(100) / 20), 3, **NUMBERS, metric="ip")
 
@@ -118,4 +128,5 @@ def test_labelled_data_is_clustered_as_on_one_machine(spark, con, tmp_path, name
     if not path.exists():
         pytest.skip(f"needs ../shared/data/{path.name}, which is not here")
     points = con.sql(f"SELECT id, embedding::FLOAT[] AS embedding FROM '{path}'").to_arrow_table()
-    both(spark, con, tmp_path, points, 3, k=20, sigma=0.1, tau=0.7, max_iterations=5)
+    # Some records of Cora have more than three copies.
+    both(spark, con, tmp_path, points, 3, k=20, sigma=0.1, tau=0.7, max_iterations=5, copies=None)
