@@ -2,7 +2,6 @@
 
 import os
 import re
-from decimal import Decimal
 
 from pyspark.sql import DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
@@ -11,6 +10,7 @@ from pyspark.sql import types as T
 import duckdb
 
 from .plane import size
+from .worker import literal, quoted
 
 # Numbers of points are int32 in Spark, and 0 is one of them.
 MOST_POINTS = 2**31 - 1
@@ -75,17 +75,6 @@ def copies(rows: DataFrame, most: int, function: str) -> None:
             f"be neighbors of each other: keep {most} rows of each embedding at most, and give the others the cluster "
             "of one of these; or set copies=None, which is copies := NULL in SQL"
         )
-
-
-def literal(value) -> str:
-    """A value in SQL."""
-    if isinstance(value, bool) or value is None:
-        return {True: "true", False: "false", None: "NULL"}[value]
-    return str(value) if isinstance(value, int | float | Decimal) else "'" + str(value).replace("'", "''") + "'"
-
-
-def quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
 
 
 def absent(function: str, **given) -> None:

@@ -59,7 +59,7 @@ def _held(run: Run, con, matrix: Matrix, value: str) -> None:
 
 
 def _transition(options: dict) -> str:
-    kernel, sigma = check.literal(options["kernel"]), check.literal(options["sigma"])
+    kernel, sigma = worker.literal(options["kernel"]), worker.literal(options["sigma"])
     return f"transition_matrix('edges', kernel := {kernel}, sigma := {sigma}, undirected := false)"
 
 
@@ -82,17 +82,17 @@ def transition(run: Run, graph: Matrix, options: dict) -> Matrix:
 def clusters(run: Run, graph: Matrix, options: dict) -> DataFrame:
     """Clusters of a graph, by the extension."""
     transition, steps = _transition(options), {name: options[name] for name in ("epsilon", "max_iterations")}
-    given = "".join(f", {name} := {check.literal(value)}" for name, value in steps.items())
+    given = "".join(f", {name} := {worker.literal(value)}" for name, value in steps.items())
     if options["tau"] == "auto":
-        call = f"linkage_cluster({transition}{given}, clusters := {check.literal(options['clusters'])})"
+        call = f"linkage_cluster({transition}{given}, clusters := {worker.literal(options['clusters'])})"
     else:
-        call = f"dpc_cluster(ndde({transition}{given}), tpdi({transition}), tau := {check.literal(options['tau'])})"
+        call = f"dpc_cluster(ndde({transition}{given}), tpdi({transition}), tau := {worker.literal(options['tau'])})"
     return _clusters(run, graph, "distance", call, {**graph.made, **options})
 
 
 def linkage(run: Run, steps: Matrix, options: dict) -> DataFrame:
     """Clusters of a transition matrix, by the extension."""
-    given = ", ".join(f"{name} := {check.literal(value)}" for name, value in options.items())
+    given = ", ".join(f"{name} := {worker.literal(value)}" for name, value in options.items())
     call = f"linkage_cluster('edges', {given})"
     return _clusters(run, steps, "probability", call, {**steps.made, **options})
 

@@ -77,7 +77,7 @@ def _call(rows: AnalyzeArgument, given: dict) -> Call:
     ]
     if given.get("tau", "auto") == "auto":
         columns.append(StructField("strength", DoubleType()))
-    arguments = "".join(f", {name} := {check.literal(value)}" for name, value in given.items())
+    arguments = "".join(f", {name} := {worker.literal(value)}" for name, value in given.items())
     return Call(StructType(others + columns), id=id, embedding=embedding, arguments=arguments)
 
 

@@ -18,10 +18,10 @@ SPARE = 48
 WORKER_BYTES = 200 << 20
 # A point in the vectors that a task of the later stages holds of all points.
 VECTOR_BYTES = 24
-# Fitted, see docs/spark.md: seconds of a core for a pair of points, with AVX-512 VNNI, for each dimension and at all;
-# and for a point on a line, with its way there and back, for each byte and at all.
-PAIR_SECONDS = (3.2e-12, 2.8e-10)
-POINT_SECONDS = (1.0e-8, 1.0e-5)
+# Fitted, see docs/spark.md: seconds of a core with AVX-512 VNNI for a dimension of a pair of points, and for a byte of a
+# point on a line, with its way there and back.
+PAIR_SECONDS = 4.3e-12
+POINT_SECONDS = 3.3e-8
 # What a core's share of an executor writes and reads of a shuffle, in bytes a second: 16 cores share 0.4 GB.
 SHUFFLE_RATE = 25e6
 
@@ -67,9 +67,8 @@ class Plane:
 
     def core_seconds(self, dim: int, k: int) -> float:
         """What the graph costs on one core, by the model that was fitted."""
-        pair = PAIR_SECONDS[0] * dim + PAIR_SECONDS[1]
-        point = POINT_SECONDS[0] * (4 * dim + 8 * k) + POINT_SECONDS[1]
-        return self.pairs() * pair + (self.m + 1) * self.points * point
+        pairs = self.pairs() * dim * PAIR_SECONDS
+        return pairs + (self.m + 1) * self.points * (4 * dim + 8 * k) * POINT_SECONDS
 
     def sent(self, dim: int) -> int:
         """Bytes of the points on their way to the lines."""

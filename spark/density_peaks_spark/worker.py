@@ -1,6 +1,7 @@
 """DuckDB with the extension, in a Python worker or on the driver."""
 
 import os
+from decimal import Decimal
 
 import duckdb
 
@@ -39,6 +40,17 @@ def connection(memory: int) -> duckdb.DuckDBPyConnection:
         _connection = connect()
     _connection.execute(f"SET threads = {_task_cpus()}; SET memory_limit = '{max(memory, 1 << 20) >> 20}MiB'")
     return _connection
+
+
+def literal(value) -> str:
+    """A value in SQL."""
+    if isinstance(value, bool) or value is None:
+        return {True: "true", False: "false", None: "NULL"}[value]
+    return str(value) if isinstance(value, int | float | Decimal) else "'" + str(value).replace("'", "''") + "'"
+
+
+def quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
 
 
 def _sent() -> str | None:

@@ -102,7 +102,7 @@ def arrow(embeddings: np.ndarray, ids: pa.Array | None = None) -> pa.Table:
 
 def call(function: str, *relations: str, **given) -> str:
     """A call in SQL."""
-    from density_peaks_spark.check import literal
+    from density_peaks_spark.worker import literal
 
     named = [f"{name} := {literal(value)}" for name, value in given.items()]
     return f"FROM {function}({', '.join([*map(literal, relations), *named])})"

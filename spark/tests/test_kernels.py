@@ -1,6 +1,8 @@
 """The kernels without Spark: lines, merge, transition matrix and what follows, as one machine has them."""
 
 import itertools
+import subprocess
+import sys
 from collections import defaultdict
 
 import numpy as np
@@ -182,6 +184,14 @@ def test_rows_are_read_with_large_offsets_too():
         assert found.columns.tolist() == rows.columns[-len(found.columns) :].tolist()
         assert found.values.tolist() == rows.values[-len(found.values) :].tolist()
         assert found.width.tolist() == rows.width[-len(found.width) :].tolist()
+
+
+def test_kernels_and_plan_do_without_spark():
+    code = (
+        "import sys; sys.modules['pyspark'] = None; from density_peaks_spark import kernels, plan; plan(9, 8, 7, 1, 1)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 def test_trees_are_numbered_by_their_smallest_points():

@@ -2,10 +2,13 @@
 
 from datetime import date
 
-import density_peaks_spark as dps
 import pyarrow as pa
 import pytest
-from conftest import ROOT, SHARED_DATA, arrow, assert_equal, blobs, call
+
+pytest.importorskip("pyspark", reason="needs PySpark 4.3: make test-spark installs it")
+
+import density_peaks_spark as dps  # noqa: E402
+from conftest import ROOT, SHARED_DATA, arrow, assert_equal, blobs, call  # noqa: E402
 
 SONGS = str(ROOT / "data" / "songs.parquet")
 NUMBERS = {"k": 10, "sigma": 0.1, "tau": 0.7, "max_iterations": 4}
