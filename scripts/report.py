@@ -1,4 +1,4 @@
-"""One page about a clustering, report.html: it opens in any browser, needs no network and runs no script.
+"""One page about a clustering, report.html, to look at and to decide in: it opens in any browser and needs no network.
 
     python scripts/report.py DATABASE --clusters clusters [--source songs] [--image thumbnail] -o report.html
 
@@ -8,7 +8,9 @@ method (then without what follows from densities and parents). The database is o
 
 import argparse
 import base64
+import hashlib
 import io
+import json
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -65,6 +67,7 @@ class Report:
     metadata: list[str] = field(default_factory=list)
     tree: bool = False
     embedding: bool = False
+    shown: int = 0  # points of a cluster at most
 
     def read(self) -> None:
         """Copies ids, clusters, labels and embeddings to tables of fixed names beside the database."""
@@ -82,6 +85,7 @@ class Report:
                    {", " + ", ".join(TREE) if self.tree else ""}
             FROM query_table({literal(given.clusters)})""")
         self.one_row_an_id("clusters", given.clusters, "--clusters")
+        self.read_names()
         if given.source is None:
             for option in ("label", "image", "columns"):
                 if getattr(given, option):
@@ -115,6 +119,23 @@ class Report:
                 SELECT count(*) FROM page.clusters LEFT JOIN page.faces USING (id)
                 WHERE cluster_id IS NOT NULL AND embedding IS NULL""").fetchone()
             self.embedding = without == 0
+
+    def read_names(self) -> None:
+        """The names of each cluster, of those that most of its points have the three first."""
+        given, con = self.arguments, self.con
+        con.execute("CREATE TABLE page.names (cluster_id BIGINT, name VARCHAR)")
+        if given.names is None:
+            return
+        found = columns(con, given.names, "--names")
+        required(found, given.id, given.names, "--id")
+        required(found, given.name, given.names, "--name")
+        con.execute(f"""
+            INSERT INTO page.names
+            SELECT cluster_id, array_to_string(list(name ORDER BY n DESC, name)[:3], ' or ')
+            FROM (SELECT cluster_id, given.{name(given.name)}::VARCHAR AS name, count(*) AS n
+                  FROM page.clusters JOIN query_table({literal(given.names)}) given ON given.{name(given.id)} = id
+                  WHERE cluster_id IS NOT NULL AND given.{name(given.name)} IS NOT NULL GROUP BY ALL)
+            GROUP BY cluster_id""")
 
     def one_row_an_id(self, table: str, relation: str, option: str) -> None:
         rows, ids = self.con.execute(f"SELECT count(*), count(DISTINCT id) FROM page.{table}").fetchone()
@@ -188,71 +209,91 @@ class Report:
         # Vega escapes the text that it draws.
         return Markup(pictures.svg(pictures.picture(self.con, f"FROM {call}")))
 
-    def largest(self) -> list[dict]:
-        """The largest clusters, each with its first members: peak first, then in falling density."""
+    def every(self) -> list[dict]:
+        """The clusters, largest first, each with its first points: the most central one, then in falling density.
+
+        As many points of each as the page's rows allow, at least one; so with more clusters than rows, the largest.
+        """
         con, given = self.con, self.arguments
-        con.execute(f"""
-            CREATE TABLE page.largest AS SELECT * FROM page.clusters SEMI JOIN (
-                SELECT cluster_id FROM page.clusters WHERE cluster_id IS NOT NULL
-                GROUP BY cluster_id ORDER BY count(*) DESC, cluster_id LIMIT {given.largest}) USING (cluster_id)""")
-        summary = {}
-        if self.tree and self.embedding:
-            summary = {
-                cluster: (str(medoid), cohesion)
-                for cluster, medoid, cohesion in con.execute("""
-                    SELECT cluster_id, medoid_id::VARCHAR, cohesion
-                    FROM cluster_summary('page.largest', 'page.faces')""").fetchall()
-            }
+        summary = "FROM cluster_summary('page.clusters', 'page.faces')"
+        if not self.embedding:
+            summary = "SELECT NULL::BIGINT cluster_id, NULL medoid_id, NULL::DOUBLE cohesion, NULL::DOUBLE doubt"
         order = "is_peak DESC, density DESC, id" if self.tree else "id"
-        members = con.execute(f"""
-            SELECT cluster_id, any_value(cluster) AS cluster, count(*) AS size,
-                   list(id::VARCHAR ORDER BY {order})[:{given.members}] AS shown
-            FROM page.largest GROUP BY cluster_id ORDER BY size DESC, cluster_id""").fetchall()
-        if self.tree:
-            # A tree's points bear the first of the columns that were asked for.
-            text, source = "l.id::VARCHAR", ""
-            if given.columns:
-                text = f"coalesce(s.{name(given.columns[0])}::VARCHAR, {text})"
-                source = f"LEFT JOIN query_table({literal(given.source)}) s ON s.{name(given.id)} = l.id"
-            con.execute(f"""
-                CREATE TABLE page.named AS
-                SELECT l.* REPLACE (cluster AS cluster_id), left({text}, 60) AS text FROM page.largest l {source}""")
-        return [
-            {
-                "name": cluster,
-                "size": size,
-                "ids": shown,
-                "peak": shown[0] if self.tree else None,
-                "medoid": summary.get(number, (None, None))[0],
-                "cohesion": summary.get(number, (None, None))[1],
-                "tree": self.tree
-                and size > 1
-                and self.svg(f"picture_tree('page.named', {literal(cluster)}, name := 'text')"),
-            }
-            for number, cluster, size, shown in members
-        ]
+        con.execute(f"""
+            CREATE TABLE page.members AS
+            SELECT cluster_id, any_value(cluster) AS cluster, count(*) AS size, any_value(cohesion) AS cohesion,
+                   any_value(doubt) AS doubt,
+                   list(id::VARCHAR ORDER BY (id = medoid_id) IS TRUE DESC, {order})[:{given.members}] AS ids
+            FROM page.clusters LEFT JOIN ({summary}) USING (cluster_id) WHERE cluster_id IS NOT NULL
+            GROUP BY cluster_id""")
+        (self.shown,) = con.execute(f"""
+            SELECT coalesce(max(n), 1) FROM range(1, {given.members + 1}) t(n)
+            WHERE (SELECT sum(least(size, n)) FROM page.members) <= {given.rows}""").fetchone()
+        found = con.execute(f"""
+            SELECT m.cluster_id, cluster, size, names.name, cohesion, doubt, ids[:{self.shown}]
+            FROM page.members m LEFT JOIN page.names names USING (cluster_id)
+            ORDER BY size DESC, m.cluster_id LIMIT {given.rows}""").fetchall()
+        keys = ("number", "cluster", "size", "name", "cohesion", "doubt", "ids")
+        return [dict(zip(keys, row, strict=True)) for row in found]
+
+    def trees(self) -> dict[int, Markup]:
+        """Each of the largest clusters as a tree of parents."""
+        con, given = self.con, self.arguments
+        if not self.tree:
+            return {}
+        # A tree's points bear the first of the columns that were asked for.
+        text, source = "c.id::VARCHAR", ""
+        if given.columns:
+            text = f"coalesce(s.{name(given.columns[0])}::VARCHAR, {text})"
+            source = f"LEFT JOIN query_table({literal(given.source)}) s ON s.{name(given.id)} = c.id"
+        largest = con.execute(f"""
+            SELECT cluster_id, cluster FROM page.members WHERE size > 1
+            ORDER BY size DESC, cluster_id LIMIT {given.trees}""").fetchall()
+        con.execute(f"""
+            CREATE TABLE page.named AS
+            SELECT c.* REPLACE (cluster AS cluster_id), left({text}, 60) AS text FROM page.clusters c {source}""")
+        return {
+            number: self.svg(f"picture_tree('page.named', {literal(cluster)}, name := 'text')")
+            for number, cluster in largest
+        }
 
     def merges(self) -> list[dict]:
-        """Pairs of clusters that nearly join."""
+        """Pairs of clusters that are likely one."""
+        if self.embedding:
+            return self.pairs(
+                "score DESC, pairs.a, pairs.b",
+                """
+                SELECT score, cluster_id AS a, size AS a_size, id AS a_id,
+                       other_cluster_id AS b, other_size AS b_size, other_id AS b_id
+                FROM suggest_merges('page.clusters', 'page.faces')""",
+            )
         if not (self.tree and self.arguments.transition):
             return []
         of = literal(self.arguments.transition)
         return self.pairs(
-            "delta, pairs.a",
+            "score, pairs.a",
             f"""
-            SELECT m.delta, cluster_id AS a, m.size AS a_size, peak_id AS a_id,
+            SELECT m.delta AS score, cluster_id AS a, m.size AS a_size, peak_id AS a_id,
                    other_cluster_id AS b, other_size AS b_size, candidate_id AS b_id
             FROM suggest_merges('page.clusters', ndde({of}), tpdi({of})) m""",
         )
 
     def splits(self) -> list[dict]:
-        """Clusters that one weak link holds together."""
+        """Clusters that are likely two."""
+        if self.embedding:
+            return self.pairs(
+                "score DESC, pairs.a",
+                """
+                SELECT doubt AS score, cluster_id AS a, size AS a_size, id AS a_id,
+                       cluster_id AS b, other_size AS b_size, other_id AS b_id
+                FROM suggest_splits('page.clusters', source := 'page.faces')""",
+            )
         if not self.tree:
             return []
         return self.pairs(
-            "delta DESC, pairs.a",
+            "score DESC, pairs.a",
             """
-            SELECT delta, cluster_id AS a, size_below AS a_size, id AS a_id,
+            SELECT delta AS score, cluster_id AS a, size_below AS a_size, id AS a_id,
                    cluster_id AS b, size_above AS b_size, parent_id AS b_id
             FROM suggest_splits('page.clusters')""",
         )
@@ -261,12 +302,13 @@ class Report:
         """The first of the rows by that order, with the clusters' names."""
         rows = self.con.execute(f"""
             WITH names AS (SELECT DISTINCT cluster_id, cluster FROM page.clusters)
-            SELECT delta, a.cluster, a_size, a_id::VARCHAR, b.cluster, b_size, b_id::VARCHAR
+            SELECT score, pairs.a, a.cluster, a_size, a_id::VARCHAR, pairs.b, b.cluster, b_size, b_id::VARCHAR
             FROM ({sql}) pairs JOIN names a ON a.cluster_id = pairs.a JOIN names b ON b.cluster_id = pairs.b
             ORDER BY {order} LIMIT {self.arguments.doubtful}""").fetchall()
+        keys = ("number", "name", "size", "id")
         return [
-            {"delta": delta, "sides": [{"name": a, "size": m, "id": first}, {"name": b, "size": n, "id": second}]}
-            for delta, a, m, first, b, n, second in rows
+            {"score": score, "sides": [dict(zip(keys, side, strict=True)) for side in (sides[:4], sides[4:])]}
+            for score, *sides in rows
         ]
 
     def rows(self, ids: set[str]) -> dict[str, dict]:
@@ -319,7 +361,7 @@ def thumbnail(picture: bytes | str) -> str:
 
 def page(arguments: argparse.Namespace) -> str:
     """The HTML."""
-    for option in ("largest", "members", "doubtful"):
+    for option in ("members", "rows", "trees", "doubtful"):
         if getattr(arguments, option) < 1:
             raise Refused(f"--{option} {getattr(arguments, option)}: at least 1")
     if arguments.database != ":memory:" and not Path(arguments.database).exists():
@@ -337,7 +379,9 @@ def page(arguments: argparse.Namespace) -> str:
         content = {
             "figures": report.figures(),
             "pictures": report.drawn(),
-            "clusters": report.largest(),
+            "clusters": report.every(),
+            "all_clusters": con.execute("SELECT count(*) FROM page.members").fetchone()[0],
+            "trees": report.trees(),
             "merges": report.merges(),
             "splits": report.splits(),
         }
@@ -346,6 +390,15 @@ def page(arguments: argparse.Namespace) -> str:
         content["rows"] = report.rows(ids)
     database = Path(arguments.database)
     content |= {"title": arguments.title or f"Clusters of {database.stem}", "database": database.name}
+    script = Path(__file__).with_name("report.js").read_text(encoding="utf-8")
+    carried = {"clusters": content["clusters"], "rows": content["rows"], "images": bool(arguments.image)}
+    content |= {
+        "at": {cluster["number"]: index for index, cluster in enumerate(content["clusters"])},
+        # No end tag of a script can be in it.
+        "content": Markup(json.dumps(carried).replace("<", "\\u003c")),
+        "script": Markup(script),
+        "script_hash": base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+    }
     environment = Environment(loader=FileSystemLoader(Path(__file__).parent), autoescape=True)
     return environment.get_template("report.html.j2").render(arguments=arguments, report=report, **content)
 
@@ -362,10 +415,13 @@ def parser() -> argparse.ArgumentParser:
     add("--embedding", default="embedding", metavar="COLUMN", help="embeddings in source (default: embedding)")
     add("--label", metavar="COLUMN", help="true labels in source, for scores")
     add("--image", metavar="COLUMN", help="images in source: BLOB, or paths or addresses")
+    add("--names", metavar="RELATION", help="id and name of some points: the names head clusters")
+    add("--name", default="name", metavar="COLUMN", help="names in names (default: name)")
     add("--columns", type=lambda text: text.split(","), metavar="A,B,…", help="metadata to show (default: all)")
-    add("--largest", type=int, default=12, metavar="N", help="clusters that are shown (default: 12)")
-    add("--members", type=int, default=12, metavar="N", help="members of each that are shown (default: 12)")
-    add("--doubtful", type=int, default=10, metavar="N", help="merges and splits that are shown (default: 10)")
+    add("--members", type=int, default=12, metavar="N", help="points of each cluster at most (default: 12)")
+    add("--rows", type=int, default=10_000, metavar="N", help="points on the page at most (default: 10000)")
+    add("--doubtful", type=int, default=20, metavar="N", help="likely merges and splits that are shown (default: 20)")
+    add("--trees", type=int, default=12, metavar="N", help="largest clusters that have a tree (default: 12)")
     add("--title", help="of the page")
     add("-o", "--output", default="report.html", metavar="FILE", help="the page (default: report.html)")
     return options

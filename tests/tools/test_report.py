@@ -1,7 +1,9 @@
-"""scripts/report.py: what is on the page, and that nothing on it comes from elsewhere or runs."""
+"""scripts/report.py: what is on the page, and that nothing on it comes from elsewhere."""
 
 import base64
+import hashlib
 import io
+import json
 import re
 import subprocess
 import sys
@@ -23,6 +25,8 @@ class Page(HTMLParser):
         super().__init__()
         self.tags, self.addresses, self.text = [], [], []
         self.feed(text)
+        content, self.script = re.findall(r"<script[^>]*>(.*?)</script>", text, re.DOTALL)
+        self.content = json.loads(content)
 
     def handle_starttag(self, tag, attributes):
         self.tags.append(tag)
@@ -33,7 +37,13 @@ class Page(HTMLParser):
         self.text.append(data)
 
     def images(self):
-        return [value for value in self.addresses if value.startswith("data:image/jpeg;base64,")]
+        """The thumbnails, by id."""
+        found = {key: row["image"] for key, row in self.content["rows"].items()}
+        return {
+            key: Image.open(io.BytesIO(base64.b64decode(image.split(",")[1])))
+            for key, image in found.items()
+            if image and image.startswith("data:image/jpeg;base64,")
+        }
 
 
 def picture(color, format="PNG", size=(200, 100), **options):
@@ -84,14 +94,16 @@ def written(tmp_path, *words):
     return out.read_text()
 
 
-def test_page_needs_no_network_and_runs_nothing(whole):
+def test_page_needs_no_network_and_runs_its_own_script_alone(whole):
     page = Page(whole)
-    assert "script" not in page.tags and "link" not in page.tags and "iframe" not in page.tags
-    assert all(address.startswith("data:image/jpeg;base64,") for address in page.addresses)
+    assert "link" not in page.tags and "iframe" not in page.tags
+    inside = re.compile(r"#|data:image/jpeg;base64,")
+    assert all(inside.match(address) for address in page.addresses)
     assert "url(" not in whole and "@import" not in whole
-    # What came from the database is text, on the page and in its pictures.
-    shown = "".join(page.text)
-    assert HOSTILE in shown
+    # The policy lets that one script run, and nothing that the database may hold.
+    digest = base64.b64encode(hashlib.sha256(page.script.encode()).digest()).decode()
+    assert f"script-src 'sha256-{digest}'\"" in whole and page.tags.count("script") == 2
+    assert HOSTILE in "".join(page.text) and any(HOSTILE in row["cells"] for row in page.content["rows"].values())
     assert page.tags.count("svg") == whole.count("<svg") >= 7
 
 
@@ -102,39 +114,95 @@ def test_page_has_the_figures_of_the_clustering(database, whole):
             SELECT count(*), count(*) FILTER (n = 1), max(n)
             FROM (SELECT count(*) AS n FROM found GROUP BY person_found)""").fetchone()
         (score,) = con.execute("SELECT bcubed_f(person, person_found).f FROM photos JOIN found USING (face)").fetchone()
-        merges = con.execute("""
-            SELECT printf('%.3f', delta) FROM found WHERE is_peak AND delta IS NOT NULL
-            ORDER BY delta LIMIT 10""").fetchall()
-        splits = con.execute("""
-            WITH c AS (SELECT face AS id, person_found AS cluster_id, * EXCLUDE (face, person_found) FROM found)
-            SELECT printf('%.3f', delta) FROM suggest_splits('c') ORDER BY delta DESC LIMIT 10""").fetchall()
+        of = "'found', 'photos', id := 'face', embedding := 'vector', cluster := 'person_found'"
+        merges = con.execute(f"SELECT printf('%.3f', score) FROM suggest_merges({of}) LIMIT 20").fetchall()
+        of = of.replace("'photos'", "source := 'photos'")
+        splits = con.execute(f"""
+            SELECT printf('%.3f', doubt) FROM suggest_splits({of}) ORDER BY doubt DESC LIMIT 20""").fetchall()
     for label, value in (
         ("points", "120"), ("clusters", clusters), ("clusters of one point", alone), ("largest cluster", largest),
         ("BCubed F", f"{score:.3f}"),
     ):  # fmt: skip
         assert f"{label}\n{value}\n" in shown
-    assert re.findall(r"\n(\d\.\d{3})\npeak\n", shown) == [delta for (delta,) in merges]
-    assert re.findall(r"\n(\d\.\d{3})\npoint\n", shown) == [delta for (delta,) in splits]
+    assert re.findall(r"\nscore (\d\.\d{3})\n", shown) == [score for (score,) in merges]
+    assert re.findall(r"\ndoubt (\d\.\d{3})\n", shown) == [doubt for (doubt,) in splits] != []
     # The tau that was given is found again.
     assert re.search(r"of them peaks, above tau 0\.55\n", shown)
 
 
-def test_thumbnails_are_small_bounded_and_of_the_members(database, tmp_path):
-    page = Page(written(tmp_path, database, *EVERYTHING, "--largest", "3", "--members", "4", "--doubtful", "2"))
+def test_without_embeddings_what_is_doubtful_comes_from_the_links(database, tmp_path):
+    options = [*EVERYTHING, "--embedding", "none"]
+    shown = "\n".join(filter(None, map(str.strip, Page(written(tmp_path, database, *options)).text)))
     with connect(database) as con:
-        shown = con.execute("""
-            WITH ranked AS (
-                SELECT *, count(*) OVER (PARTITION BY person_found) AS n,
-                       row_number() OVER (PARTITION BY person_found ORDER BY density DESC, face) AS nth FROM found)
-            SELECT thumbnail FROM ranked JOIN photos USING (face) WHERE nth <= 4
-            ORDER BY n DESC, person_found, nth LIMIT 12""").fetchall()
-    images = [Image.open(io.BytesIO(base64.b64decode(address.split(",")[1]))) for address in page.images()]
-    # 3 clusters of 4 members, and both ends of 2 merges and of 2 splits.
-    assert len(images) == 12 + 4 + 4
-    for image, (original,) in zip(images, shown, strict=False):
+        merges = con.execute("""
+            SELECT printf('%.3f', delta) FROM found WHERE is_peak AND delta IS NOT NULL
+            ORDER BY delta LIMIT 20""").fetchall()
+        splits = con.execute("""
+            WITH c AS (SELECT face AS id, person_found AS cluster_id, * EXCLUDE (face, person_found) FROM found)
+            SELECT printf('%.3f', delta) FROM suggest_splits('c') ORDER BY delta DESC LIMIT 20""").fetchall()
+    one, _, two = shown.rpartition("\nLikely two\n")
+    assert re.findall(r"\ndelta (\d\.\d{3})\n", one) == [delta for (delta,) in merges] != []
+    assert re.findall(r"\ndelta (\d\.\d{3})\n", two) == [delta for (delta,) in splits] != []
+
+
+def test_every_cluster_is_on_the_page_with_its_central_point_first(database, whole):
+    page = Page(whole)
+    with connect(database) as con:
+        summary = con.execute("""
+            SELECT cluster_id::VARCHAR, size, medoid_id, cohesion, doubt FROM cluster_summary(
+                'found', 'photos', id := 'face', embedding := 'vector', cluster := 'person_found')
+            ORDER BY size DESC, cluster_id""").fetchall()
+        (members,) = con.execute("""
+            SELECT map_from_entries(list((person_found::VARCHAR, faces)))
+            FROM (SELECT person_found, list(face) AS faces FROM found GROUP BY ALL)""").fetchone()
+    assert summary == [
+        (cluster["cluster"], cluster["size"], cluster["ids"][0], cluster["cohesion"], cluster["doubt"])
+        for cluster in page.content["clusters"]
+    ]
+    for cluster in page.content["clusters"]:
+        assert len(cluster["ids"]) == min(cluster["size"], 12)
+        assert set(cluster["ids"]) <= set(members[cluster["cluster"]])
+
+
+@pytest.mark.parametrize("rows, clusters, members", [(30, "all", 2), (5, 5, 1)])
+def test_a_page_of_fewer_rows_has_fewer_of_each_cluster_then_the_largest(database, tmp_path, rows, clusters, members):
+    page = Page(written(tmp_path, database, *OPTIONS, "--rows", str(rows)))
+    found = page.content["clusters"]
+    with connect(database) as con:
+        sizes = [size for (size,) in con.execute("""
+            SELECT count(*) AS n FROM found GROUP BY person_found ORDER BY n DESC""").fetchall()]  # fmt: skip
+    expected = sizes if clusters == "all" else sizes[:clusters]
+    assert sum(min(size, members) for size in expected) <= rows
+    assert clusters != "all" or sum(min(size, members + 1) for size in expected) > rows
+    assert [len(cluster["ids"]) for cluster in found] == [min(size, members) for size in expected]
+    shown = "".join(page.text)
+    assert f"at most {members} points of each" in shown
+    assert ("All of them" if clusters == "all" else f"The 5 largest of {len(sizes)}") in shown
+
+
+def test_thumbnails_are_small_and_of_their_points(database, whole):
+    with connect(database) as con:
+        originals = dict(con.execute("SELECT face, thumbnail FROM photos").fetchall())
+    images = Page(whole).images()
+    assert len(images) > 80
+    for face, image in images.items():
         assert image.size == (96, 48)
-        color = np.array(Image.open(io.BytesIO(original)).convert("RGB").getpixel((5, 5)))
+        color = np.array(Image.open(io.BytesIO(originals[face])).convert("RGB").getpixel((5, 5)))
         assert np.abs(np.array(image.getpixel((5, 5))) - color).max() <= 6
+
+
+def test_names_head_the_clusters_that_their_points_are_in(database, tmp_path):
+    with connect(database) as con:
+        (a, b), (c,) = con.execute("""
+            SELECT list(face ORDER BY face)[:2] FROM found GROUP BY person_found HAVING count(*) > 1
+            ORDER BY count(*) DESC, person_found LIMIT 1""").fetchone()[0], con.execute("""
+            SELECT min(face) FROM found GROUP BY person_found ORDER BY count(*) DESC, person_found LIMIT 1 OFFSET 1
+            """).fetchone()  # fmt: skip
+        con.execute(f"""
+            COPY (SELECT * FROM (VALUES ('{a}', 'Cy'), ('{b}', 'Ada'), ('{c}', 'Bo'), ('gone', 'Eve')) t(face, who))
+            TO '{tmp_path}/people.parquet'""")
+    found = Page(written(tmp_path, database, *OPTIONS, "--names", f"{tmp_path}/people.parquet", "--name", "who"))
+    assert [cluster["name"] for cluster in found.content["clusters"][:3]] == ["Ada or Cy", "Bo", None]
 
 
 def test_clusters_of_any_method_have_sizes_and_members(database, tmp_path):
@@ -144,9 +212,12 @@ def test_clusters_of_any_method_have_sizes_and_members(database, tmp_path):
             COPY (SELECT face, CASE WHEN face <> 'f7' THEN 'person ' || person END AS name FROM photos)
             TO '{tmp_path}/clusters.parquet'""")
     words = [":memory:", "--clusters", f"{tmp_path}/clusters.parquet", "--id", "face", "--cluster", "name"]
-    shown = "\n".join(Page(written(tmp_path, *words)).text)
-    assert "person 3" in shown and "· 15 points" in shown and "in no cluster\n1" in shown
-    assert "Decision graph" not in shown and "Doubtful" not in shown
+    page = Page(written(tmp_path, *words))
+    shown = "\n".join(page.text)
+    assert {(cluster["cluster"], cluster["size"]) for cluster in page.content["clusters"]} == {
+        (f"person {i}", 14 if i == 7 else 15) for i in range(8)
+    }
+    assert "in no cluster\n1" in shown and "Decision graph" not in shown and "Likely" not in shown
     assert "would also show a decision graph" in shown
 
 
@@ -168,9 +239,9 @@ def test_images_by_path_and_by_address(database, tmp_path):
         "--id", "face", "--image", "path", "--members", "200",
     )  # fmt: skip
     page = Page(text)
-    assert "https://example.org/0.png" in page.addresses
+    assert page.content["rows"]["f0"]["image"] == "https://example.org/0.png"
     assert len(page.images()) == 118
-    assert Image.open(io.BytesIO(base64.b64decode(page.images()[0].split(",")[1]))).size == (48, 96)
+    assert page.images()["f1"].size == (48, 96)
 
 
 @pytest.mark.parametrize(
@@ -183,7 +254,8 @@ def test_images_by_path_and_by_address(database, tmp_path):
         ([*OPTIONS, "--image", "person"], "--image takes a column of images .* but person is INTEGER"),
         ([*OPTIONS, "--columns", "albun"], "photos has no column albun: name one of its columns with --columns"),
         ([*OPTIONS, "--transition", "q"], "--transition q: Catalog Error.*\nThe database has"),
-        ([*OPTIONS, "--largest", "0"], "--largest 0: at least 1"),
+        ([*OPTIONS, "--rows", "0"], "--rows 0: at least 1"),
+        ([*OPTIONS, "--names", "photos"], r"photos has no column name: name one of .* with --name"),
         (["--clusters", "found", *OPTIONS[:4], "--image", "thumbnail"], "--image needs --source"),
         (["--clusters", "found", *OPTIONS[:4], "--source", "p"], "p has no column face: name one of .* with --id"),
     ],
@@ -235,4 +307,5 @@ def test_a_few_points_with_labels_of_their_own(tmp_path, points):
         page = Page(written(tmp_path, ":memory:", *words, "--label", "label"))
         shown = "\n".join(page.text)
         assert f"points\n{points}" in shown and "Map of clusters" not in shown and "Hard clusters" not in shown
-        assert ("mean cosine" in shown) == (points > 1 and source == "all")
+        cohesion = page.content["clusters"][0]["cohesion"]
+        assert (cohesion is not None) == (points > 1 and source == "all")
