@@ -1,6 +1,8 @@
 # make demo    build, and run the main job on the songs in data/
-# make test    format, lints, unit, property, SQL and client tests
+# make test    format, lints, unit, property, SQL and client tests; make test-all those too that need more packages
 # make report  build/report.html, a page about the songs' clusters
+# make notebook opens notebooks/songs.ipynb in JupyterLab
+# make optional more Python packages into .venv: for the report, pictures, the notebook, all tests
 # make release build/density_peaks.duckdb_extension, and a file for each version of DuckDB in DUCKDB_VERSIONS
 #              TARGET=x86_64-unknown-linux-gnu.2.28 or aarch64-unknown-linux-gnu.2.28 compiles them for Linux with a
 #              glibc as old as that, and without libstdc++; see docs/install.md
@@ -35,10 +37,19 @@ FUZZ_SEED ?= 1
 SOAK_SECONDS ?= 3600
 HOST = $(shell rustc --version --verbose | sed -n 's/^host: //p')
 
-.PHONY: demo test fuzz sanitize soak test-spark test-versions report release repository wheel clean
+.PHONY: demo test test-all optional fuzz sanitize soak test-spark test-versions report notebook release repository wheel clean
 
-demo: release .venv/installed
-	$(PYTHON) scripts/run_sql.py sql/demo.sql
+# A line for a step with its time; what it prints, only if it fails.
+define step
+@mkdir -p build; printf "%-60s " "$(1)"; start=$$(date +%s); \
+	if $(MAKE) --no-print-directory $(2) > build/step.log 2>&1; then printf "%4d s\n" $$(($$(date +%s) - start)); \
+	else echo failed; cat build/step.log; exit 1; fi
+endef
+
+demo:
+	$(call step,Compiling the extension: ten minutes the first time,release)
+	$(call step,Installing DuckDB for Python into .venv,.venv/installed)
+	@$(PYTHON) scripts/demo.py
 
 test: release .venv/installed
 	cargo fmt --check
@@ -49,6 +60,11 @@ test: release .venv/installed
 	python3 scripts/import_circles.py
 	cargo test --release --locked
 	$(PYTHON) -m pytest -q -rs tests
+
+optional: .venv/optional
+
+test-all: .venv/optional
+	$(MAKE) test
 
 fuzz: release .venv/installed
 	FUZZ_SECONDS=$(FUZZ_SECONDS) FUZZ_SEED=$(FUZZ_SEED) cargo test --release --locked --lib fuzz -- --nocapture --test-threads 1
@@ -79,10 +95,15 @@ test-versions: release .venv/installed
 			PYTHONPATH="$(CURDIR)/build/duckdb-$$version" $(PYTHON) -m pytest -q -k "not knn_graph and not memory" \
 			tests/sql tests/client/test_versions.py tests/tools/test_wheel.py || exit 1; done
 
-report: release .venv/installed
+report: release .venv/optional
 	$(PYTHON) scripts/run_sql.py sql/report.sql
 	$(PYTHON) scripts/report.py build/songs.db --clusters clusters --source songs --transition p --label label \
 		--columns title,artist,album,year,source -o build/report.html
+	@echo "file://$(CURDIR)/build/report.html"
+
+notebook: release .venv/optional
+	.venv/bin/pip install --quiet --disable-pip-version-check --requirement requirements-notebook.txt
+	.venv/bin/jupyter lab notebooks/songs.ipynb
 
 release: $(COMPILER)
 	$(COMPILE) --release --locked
@@ -113,6 +134,10 @@ build/spark/installed: spark/requirements.txt
 .venv/installed: requirements.txt
 	python3 -m venv .venv
 	.venv/bin/pip install --quiet --disable-pip-version-check --requirement requirements.txt
+	touch $@
+
+.venv/optional: .venv/installed requirements-optional.txt
+	.venv/bin/pip install --quiet --disable-pip-version-check --requirement requirements-optional.txt
 	touch $@
 
 clean:

@@ -1,6 +1,7 @@
 """What the client tests share: connections with the extension, and seeded data."""
 
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -58,6 +59,21 @@ def shared_file(name: str) -> str:
     if not path.exists():
         pytest.skip(f"needs ../shared/data/{name}, which is not here")
     return str(path)
+
+
+# What requirements-optional.txt brings, as it is imported.
+OPTIONAL = ("IPython", "PIL", "jinja2", "nbformat", "onnx", "onnxruntime", "pandas", "polars", "scipy", "sklearn", "vl_convert")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(collector):
+    """A file whose imports are not installed is skipped, and says so."""
+    found = yield
+    missing = re.search(r"ModuleNotFoundError: No module named '(\w+)'", str(found.longrepr)) if found.failed else None
+    if missing and missing[1] in OPTIONAL:
+        reason = f"needs {missing[1]}, which `make optional` installs"
+        found.outcome, found.longrepr = "skipped", (str(collector.path), None, f"Skipped: {reason}")
+    return found
 
 
 def pytest_configure():

@@ -12,9 +12,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import duckdb
-import nbformat
-from nbclient import NotebookClient
-from traitlets.config import Config
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from run_sql import ROOT, connect  # noqa: E402
@@ -54,8 +51,13 @@ def filled(page: str) -> str:
     return BLOCK.sub(block, page)
 
 
-def executed(page: Path) -> nbformat.NotebookNode:
+def executed(page: Path) -> "nbformat.NotebookNode":
     """The notebook as it is after its cells have run in its folder."""
+    # Here, since pages alone do not need them.
+    import nbformat
+    from nbclient import NotebookClient
+    from traitlets.config import Config
+
     notebook = nbformat.read(page, as_version=4)
     metadata = dict(notebook.metadata)
     with TemporaryDirectory() as sockets:
@@ -70,7 +72,7 @@ def executed(page: Path) -> nbformat.NotebookNode:
     return notebook
 
 
-def texts(notebook: nbformat.NotebookNode) -> list[list[str]]:
+def texts(notebook: "nbformat.NotebookNode") -> list[list[str]]:
     """What each cell prints, or that it shows a picture."""
     return [[output.get("text", output.output_type) for output in cell.get("outputs", [])] for cell in notebook.cells]
 
@@ -78,6 +80,8 @@ def texts(notebook: nbformat.NotebookNode) -> list[list[str]]:
 def stale(page: Path, check: bool) -> bool:
     """Whether the page's results were out of date; without `check` they are then brought up to date."""
     if page.suffix == ".ipynb":
+        import nbformat
+
         notebook = executed(page)
         changed = texts(notebook) != texts(nbformat.read(page, as_version=4))
         if changed and not check:

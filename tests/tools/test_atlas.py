@@ -19,9 +19,9 @@ def rows(tmp_path_factory):
     words = [str(folder / "faces.db"), "--clusters", "clusters", "--source", "photos", "--id", "file"]
     atlas.main([*words, "-o", str(folder / "atlas.parquet")])
     with connect(str(folder / "faces.db")) as con:
-        con.execute(
-            f"CREATE TABLE atlas AS SELECT * RENAME (file_row_number AS row) FROM read_parquet('{folder}/atlas.parquet', file_row_number := true)"
-        )
+        con.execute(f"""
+            CREATE TABLE atlas AS SELECT * RENAME (file_row_number AS row)
+            FROM read_parquet('{folder}/atlas.parquet', file_row_number := true)""")
         yield con
 
 
