@@ -11,6 +11,12 @@ from conftest import EXTENSION, ROOT
 from run_sql import connect
 
 
+def python_of_embeddings(word):
+    """The blocks of docs/embeddings.md with that word."""
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "embeddings.md").read_text(), re.DOTALL)
+    return [block for block in blocks if word in block]
+
+
 @pytest.mark.parametrize("page", fill.pages(), ids=lambda page: page.name)
 def test_results_on_the_page_are_those_of_its_sql(page, monkeypatch):
     monkeypatch.chdir(ROOT)
@@ -34,6 +40,17 @@ def test_python_of_the_readme_clusters_a_database(monkeypatch, tmp_path, capsys)
         exec(block, names)
         names["con"].close()
     assert "cluster_id" in capsys.readouterr().out
+
+
+def test_numpy_of_the_page_of_embeddings_becomes_an_array(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    names = {}
+    exec(python_of_embeddings("import numpy")[0], names)
+    con, vectors = names["con"], names["vectors"]
+    con.executemany("INSERT INTO points VALUES (?, ?)", [[1000, vectors[0]]])
+    stored = con.sql("SELECT id, embedding, typeof(embedding) FROM points WHERE id IN (7, 1000) ORDER BY id").fetchall()
+    con.close()
+    assert stored == [(7, tuple(vectors[7].tolist()), "FLOAT[64]"), (1000, tuple(vectors[0].tolist()), "FLOAT[64]")]
 
 
 def test_every_function_has_a_page_that_names_its_parameters():

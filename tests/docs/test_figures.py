@@ -1,16 +1,21 @@
 """The notebook, the report and the page of results show what the extension does today."""
 
 import re
+import sys
+from types import SimpleNamespace
 
 import doubt
 import fill
 import methods
 import nbformat
+import onnx
 import pytest
 import report
 import results
 from conftest import ROOT
+from PIL import Image
 from run_sql import connect, run
+from test_docs import python_of_embeddings
 
 
 @pytest.mark.parametrize("page", fill.notebooks(), ids=lambda page: page.name)
@@ -68,3 +73,29 @@ def test_results_page_has_the_errors_that_are_found_first_today(name):
     if not path.exists():
         pytest.skip(f"needs ../shared/data/{path.name}, which is not here")
     assert results.table([""], [doubt.row(name)]).splitlines()[-1] in results.PAGE.read_text(), "python experiments/doubt.py --write"
+
+
+def test_faces_of_the_page_of_embeddings_are_clustered(monkeypatch, tmp_path):
+    """With a model of ArcFace's form that only takes means of pixels."""
+    given = onnx.helper.make_tensor_value_info("pixels", onnx.TensorProto.FLOAT, ["N", 3, 112, 112])
+    found = onnx.helper.make_tensor_value_info("embedding", onnx.TensorProto.FLOAT, ["N", 12])
+    nodes = [
+        onnx.helper.make_node("AveragePool", ["pixels"], ["pooled"], kernel_shape=[56, 56], strides=[56, 56]),
+        onnx.helper.make_node("Flatten", ["pooled"], ["embedding"]),
+    ]
+    graph = onnx.helper.make_graph(nodes, "means", [given], [found])
+    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 17)], ir_version=8)
+    onnx.save(model, tmp_path / "arcface.onnx")
+    (tmp_path / "faces").mkdir()
+    for i in range(12):
+        color = [(200, 40 + i, 30), (30, 180, 90 + i), (60, 70 + i, 220)][i % 3]
+        Image.new("RGB", (90, 120), color).save(tmp_path / "faces" / f"{i:02}.jpg")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(sys.modules, "density_peaks", SimpleNamespace(connect=connect))
+    (block,) = python_of_embeddings("onnxruntime")
+    names = {}
+    exec(block, names)
+    clusters = names["con"].sql("SELECT list(file ORDER BY file) FROM clusters GROUP BY cluster_id").fetchall()
+    assert sorted(files for (files,) in clusters) == [[f"faces/{i:02}.jpg" for i in range(j, 12, 3)] for j in range(3)]
+    assert names["con"].sql("SELECT typeof(embedding) FROM photos LIMIT 1").fetchall() == [("FLOAT[12]",)]
+    names["con"].close()
