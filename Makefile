@@ -1,6 +1,7 @@
 # make demo    build, and run the main job on the songs in data/
 # make test    format, lints, unit, property, SQL and client tests; make test-all those too that need more packages
 # make report  build/report.html, a page about the songs' clusters
+# make docs    build/site, the documentation as a site; a link that leads nowhere is an error
 # make notebook opens notebooks/songs.ipynb in JupyterLab
 # make optional more Python packages into .venv: for the report, pictures, the notebook, all tests
 # make release build/density_peaks.duckdb_extension, and a file for each version of DuckDB in DUCKDB_VERSIONS
@@ -37,7 +38,7 @@ FUZZ_SEED ?= 1
 SOAK_SECONDS ?= 3600
 HOST = $(shell rustc --version --verbose | sed -n 's/^host: //p')
 
-.PHONY: demo test test-all optional fuzz sanitize soak test-spark test-versions report notebook release repository wheel clean
+.PHONY: demo test test-all optional fuzz sanitize soak test-spark test-versions report notebook docs release repository wheel clean
 
 # A line for a step with its time; what it prints, only if it fails.
 define step
@@ -100,6 +101,14 @@ report: release .venv/optional
 	$(PYTHON) scripts/report.py build/songs.db --clusters clusters --source songs --transition p --label label \
 		--columns title,artist,album,year,source -o build/report.html
 	@echo "file://$(CURDIR)/build/report.html"
+
+docs: build/docs/installed
+	build/docs/bin/python scripts/docs/site.py
+
+build/docs/installed: requirements-docs.txt
+	python3 -m venv build/docs
+	build/docs/bin/pip install --quiet --disable-pip-version-check --requirement requirements-docs.txt
+	touch $@
 
 notebook: release .venv/optional
 	.venv/bin/pip install --quiet --disable-pip-version-check --requirement requirements-notebook.txt
