@@ -5,6 +5,7 @@ import sys
 from types import SimpleNamespace
 
 import demo
+import duckdb
 import fill
 import pytest
 from conftest import EXTENSION, ROOT
@@ -51,6 +52,18 @@ def test_numpy_of_the_page_of_embeddings_becomes_an_array(monkeypatch, tmp_path)
     stored = con.sql("SELECT id, embedding, typeof(embedding) FROM points WHERE id IN (7, 1000) ORDER BY id").fetchall()
     con.close()
     assert stored == [(7, tuple(vectors[7].tolist()), "FLOAT[64]"), (1000, tuple(vectors[0].tolist()), "FLOAT[64]")]
+
+
+def test_calls_that_do_not_fit_get_what_the_page_says():
+    page = (ROOT / "docs" / "install.md").read_text()
+    rows = re.findall(r"^\| `([^`]*cluster_embeddings.*?)` \| `(.*?)` \|", page, re.MULTILINE)
+    assert len(rows) == 5
+    with connect() as con:
+        con.execute("CREATE TABLE photos AS SELECT i AS file, [i, 1]::FLOAT[2] AS embedding FROM range(1, 9) t(i)")
+        for call, said in rows:
+            with pytest.raises(duckdb.Error) as refused:
+                con.execute(call if call.startswith("SELECT") else f"FROM {call}")
+            assert said in str(refused.value), call
 
 
 def test_every_function_has_a_page_that_names_its_parameters():
