@@ -143,34 +143,38 @@ pub fn of_clusters(rows: &KnnGraph, points: &[u32], cluster: &[u32]) -> Kernel {
 
 /// The kernel that a graph of `n` points calls for, and P by it: `row` gives the neighbors of a point with their
 /// distances, in any order, and `transition` the P of a kernel. What is in no list beside its copies does not count: a
-/// thousand copies of one picture say no more of strangers than one.
+/// thousand copies of one picture say no more of strangers than one; nor does an edge from a point to itself.
 fn calibrate<'a, V: Copy + Into<f64> + Sync + 'a>(
     n: usize,
     row: impl Fn(usize) -> (&'a [u32], &'a [V]) + Sync,
     transition: impl Fn(Kernel) -> Result<Matrix>,
     monitor: &Monitor,
 ) -> Result<(Calibration, Matrix)> {
-    let mut named = vec![false; n];
-    (0..n).for_each(|i| row(i).0.iter().for_each(|&j| named[j as usize] = true));
-    let copy_of = |i: usize| {
+    let others = |i: usize| {
         let (neighbors, distances) = row(i);
-        let nearest = neighbors.iter().zip(distances).min_by(|a, b| (*a.1).into().total_cmp(&(*b.1).into()))?;
-        let farthest = distances.iter().map(|&distance| distance.into()).fold(0.0, f64::max);
-        (!named[i] && (*nearest.1).into() <= SAME * farthest).then_some(*nearest.0)
+        let edges = neighbors.iter().zip(distances).map(|(&j, &distance)| (j, distance.into()));
+        edges.filter(move |&(j, _): &(u32, f64)| j as usize != i)
+    };
+    let mut named = vec![false; n];
+    (0..n).for_each(|i| others(i).for_each(|(j, _)| named[j as usize] = true));
+    let copy_of = |i: usize| {
+        let nearest = others(i).min_by(|a, b| a.1.total_cmp(&b.1))?;
+        let farthest = others(i).map(|(_, distance)| distance).fold(0.0, f64::max);
+        (!named[i] && nearest.1 <= SAME * farthest).then_some(nearest.0)
     };
     let copy_of: Vec<Option<u32>> = (0..n).into_par_iter().map(copy_of).collect();
     let counted: Vec<u32> = (0..n as u32).filter(|&i| copy_of[i as usize].is_none()).collect();
-    if counted.len() == n {
+    let has_loops = (0..n).into_par_iter().any(|i| row(i).0.contains(&(i as u32)));
+    if counted.len() == n && !has_loops {
         return calibrate_all(n, row, transition, monitor);
     }
     let mut number = vec![0; n];
     counted.iter().enumerate().for_each(|(at, &i)| number[i as usize] = at as u32);
     let entries = |at: usize, entries: &mut Vec<(u32, f64)>| {
-        let (neighbors, distances) = row(counted[at] as usize);
-        entries.extend(neighbors.iter().zip(distances).map(|(&j, &distance)| (number[j as usize], distance.into())));
+        entries.extend(others(counted[at] as usize).map(|(j, distance)| (number[j as usize], distance)));
         Ok(())
     };
-    let among = from_rows(counted.len(), |at| row(counted[at] as usize).0.len(), entries, monitor)?;
+    let among = from_rows(counted.len(), |at| others(counted[at] as usize).count(), entries, monitor)?;
     let by = |kernel| transition::from_distances(&among, kernel, monitor);
     match calibrate_all(counted.len(), |at| self::row(&among, at), by, monitor)?.0 {
         Calibration::Kernel(kernel) => Ok((Calibration::Kernel(kernel), transition(kernel)?)),

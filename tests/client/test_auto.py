@@ -391,6 +391,14 @@ def test_copies_fill_no_lists(con, many, alone, numbers, copies):
     assert found == (many + alone, many + alone, 1.0)
 
 
+def test_an_edge_from_a_point_to_itself_says_nothing(songs):
+    songs.execute("""
+        CREATE OR REPLACE TABLE with_loops AS
+        SELECT src, dst, distance FROM g UNION ALL SELECT DISTINCT src, src, 0 FROM g""")
+    of = "SELECT kernel, location, scale FROM auto_parameters('{}')"
+    assert songs.execute(of.format("with_loops")).fetchone() == songs.execute(of.format("g")).fetchone()
+
+
 def test_of_one_copy_the_clusters_are_those_of_distinct_rows(songs):
     songs.execute("""
         CREATE OR REPLACE TABLE distinct_songs AS SELECT min(id) AS id, embedding FROM songs GROUP BY embedding;
