@@ -2,9 +2,12 @@
 
 A sequence inserts, changes and deletes rows, clusters them, keeps earlier ids, adds pairs to keep together and apart, assigns
 new rows, and re-opens the database. After each clustering its rows are those of the reference in sql/reference, and what
-pairs, earlier ids and new rows demand holds. A sequence that fails is printed with its seed: sequences.py 0 SEED 1.
+pairs, earlier ids and new rows demand holds. A sequence that fails is printed with its seed: sequences.py 0 SEED 1. One that
+does not end in two minutes ends the run, with where it stands. A line each minute says how far the run is.
 """
 
+import faulthandler
+import itertools
 import random
 import sys
 import tempfile
@@ -20,7 +23,7 @@ from conftest import ROOT, connect  # noqa: E402
 REFERENCE = [(ROOT / "sql" / "reference" / f"{name}.sql").read_text() for name in ("graph", "transition", "ndde", "tpdi", "dpc")]
 PARAMETERS = (ROOT / "sql" / "reference" / "parameters.sql").read_text()
 DIM = 4
-NEAR = 1e-6
+NEAR, EQUAL = 1e-6, 1e-9
 
 
 class Sequence:
@@ -33,8 +36,6 @@ class Sequence:
         self.numbers = f"k := {self.k}, sigma := {self.sigma}, tau := {self.tau}"
         self.centers = [[self.rng.gauss(0, 1) for _ in range(DIM)] for _ in range(self.rng.randint(1, 6))]
         self.next_id = 0
-        # Copies have equal densities, up to the last bits, which plain SQL sums in another order.
-        self.has_copies = False
         self.con = self.open()
         self.con.execute(f"CREATE TABLE faces (id BIGINT, embedding FLOAT[{DIM}])")
         self.con.execute("CREATE TABLE together (src BIGINT, dst BIGINT); CREATE TABLE apart (src BIGINT, dst BIGINT)")
@@ -68,7 +69,6 @@ class Sequence:
     def copy(self):
         """Rows that are there already, under new ids."""
         self.next_id += 1
-        self.has_copies = True
         self.con.execute(f"INSERT INTO faces SELECT {self.next_id}, embedding FROM faces ORDER BY hash(id) LIMIT 1")
 
     def change(self):
@@ -109,11 +109,14 @@ class Sequence:
         p = f"transition_matrix(knn_graph('faces', k := {self.k}), sigma := {self.sigma})"
         calls = [f"cluster_embeddings('faces', {self.numbers})", f"cluster_embeddings('shuffled', {self.numbers})"]
         calls.append(f"dpc_cluster(ndde({p}), tpdi({p}), tau := {self.tau})")
+        # Equal up to the last bits, which plain SQL sums in another order: either of two points may be the denser one.
+        densities = sorted(row[4] for row in expected)
+        tied = any(b - a < EQUAL for a, b in itertools.pairwise(densities))
         for call in calls:
             found = self.rows(f"SELECT {columns} FROM {call}")
             assert [row[0] for row in found] == [row[0] for row in expected]
             assert all(abs(one[4] - other[4]) < NEAR for one, other in zip(found, expected, strict=True)), call
-            if not self.has_copies:
+            if not tied:
                 assert [row[:4] for row in found] == [row[:4] for row in expected], call
                 deltas = [(one[5], other[5]) for one, other in zip(found, expected, strict=True)]
                 assert all(a == b or abs(a - b) < NEAR for a, b in deltas), call
@@ -199,19 +202,23 @@ class Sequence:
 
 
 def main(seconds: float, seed: int, count: int | None) -> int:
-    start, done, failed, steps = time.monotonic(), 0, 0, 0
+    start, done, failed, steps, told = time.monotonic(), 0, 0, 0, 1
     while (done < count) if count else time.monotonic() - start < seconds:
+        faulthandler.dump_traceback_later(120, exit=True)
         with tempfile.TemporaryDirectory() as folder:
             sequence = Sequence(seed + done, folder)
             try:
                 sequence.run()
             except Exception as error:
-                if count:
+                if count == 1:
                     raise
                 failed += 1
                 print(f"seed {seed + done}: {' '.join(sequence.steps)}: {type(error).__name__} {str(error)[:400]}", flush=True)
         steps += len(sequence.steps)
         done += 1
+        if time.monotonic() - start > 60 * told:
+            print(f"{done} sequences, the last with seed {seed + done - 1}, {failed} fail", flush=True)
+            told += 1
     print(f"{done} sequences of {steps} steps in {time.monotonic() - start:.0f} seconds, {failed} fail")
     return failed
 
