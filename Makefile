@@ -94,7 +94,7 @@ test-versions: release .venv/installed
 			duckdb==$$version || exit 1; \
 		DENSITY_PEAKS_EXTENSION=build/v$$version/$(PLATFORM)/density_peaks.duckdb_extension \
 			PYTHONPATH="$(CURDIR)/build/duckdb-$$version" $(PYTHON) -m pytest -q -k "not knn_graph and not memory" \
-			tests/sql tests/client/test_versions.py tests/tools/test_wheel.py || exit 1; done
+			tests/sql tests/client/test_versions.py tests/tools/test_wheel.py tests/tools/test_repository.py || exit 1; done
 
 report: release .venv/optional
 	$(PYTHON) scripts/run_sql.py sql/report.sql
