@@ -310,11 +310,15 @@ impl Takes for RelationName {
     }
 }
 
-/// Whether a text is SQL where a name should be.
+/// What the names of files end in that DuckDB reads by their names.
+const FILES: [&str; 9] = [".parquet", ".csv", ".tsv", ".txt", ".json", ".jsonl", ".ndjson", ".gz", ".zst"];
+
+/// Whether a text is SQL where a name should be. A file may be named like a sentence: `select them.parquet`.
 fn is_query(text: &str) -> bool {
-    let text = text.trim_start_matches(['(', ' ', '\n', '\t']).to_ascii_lowercase();
+    let text = text.trim().trim_start_matches(['(', ' ', '\n', '\t']).to_ascii_lowercase();
     let begins = |word: &str| text.strip_prefix(word).is_some_and(|rest| rest.starts_with(char::is_whitespace));
-    begins("select") || (begins("with") && text.contains("select")) || (begins("from") && !text.contains('.'))
+    let begins_with_parts = || (begins("with") || begins("values")) && text.contains('(');
+    !FILES.iter().any(|end| text.ends_with(end)) && (begins("select") || begins("from") || begins_with_parts())
 }
 
 /// Anything of these, or NULL, which is `None`.

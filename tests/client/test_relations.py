@@ -202,10 +202,27 @@ def test_text_that_is_no_name_is_an_unknown_table(faces, name):
     assert faces.execute("SELECT count(*) FROM faces").fetchone() == (300,)
 
 
-@pytest.mark.parametrize("query", ["(SELECT * FROM faces)", "SELECT * FROM faces"])
+@pytest.mark.parametrize(
+    "query",
+    [
+        "(SELECT * FROM faces)",
+        "SELECT * FROM faces",
+        "FROM main.faces",
+        "WITH f AS (FROM faces) FROM f",
+        "VALUES (1, [0.1])",
+        "SELECT * FROM 'faces.parquet'",
+    ],
+)
 def test_a_query_in_place_of_a_name_is_refused_with_the_way_out(faces, query):
     with pytest.raises(duckdb.InvalidInputException, match=r"not a query; name it first: WITH rows AS"):
         clusters(faces, query)
+
+
+@pytest.mark.parametrize("name", ["select them.parquet", "From here.json", "with (all).parquet", "values (2).parquet"])
+def test_a_file_may_be_named_like_a_query(faces, name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    faces.execute(f"COPY faces TO '{name}'")
+    assert clusters(faces, name) == clusters(faces, "faces")
 
 
 @pytest.mark.parametrize(
