@@ -39,10 +39,16 @@ const SPARE: usize = 48;
 /// they are dropped, before the next stages need memory.
 const PART: usize = 8 << 20;
 
-/// Peak bytes: of the candidates, and of what the scale has of each point.
-pub(super) fn memory(base: usize, queries: Option<usize>, k: usize) -> u64 {
+/// Peak bytes: of the candidates, of what the scale has of each point, and of the blocks that threads keep packed.
+pub(super) fn memory(base: usize, queries: Option<usize>, k: usize, dim: usize, threads: usize) -> u64 {
     let candidates = queries.unwrap_or(base) as u64 * (k + SPARE) as u64 * size_of::<Candidate>() as u64;
-    candidates + Scale::memory(base + queries.unwrap_or(0))
+    let packed = Multiplier::memory(base, block(dim), dim);
+    candidates + Scale::memory(base + queries.unwrap_or(0)) + threads as u64 * packed
+}
+
+/// Rows in a block.
+fn block(dim: usize) -> usize {
+    (BLOCK_VALUES / dim.max(1) / PANELS).clamp(1, 10) * PANELS
 }
 
 /// The neighbors among these rows of the base.
@@ -61,11 +67,10 @@ pub(super) fn search_among(
     progress: Range<f64>,
     monitor: &Monitor,
 ) -> Result<()> {
-    let dim = search.base.dim();
     let pass = Pass {
         search,
         k: graph.k,
-        block: (BLOCK_VALUES / dim / PANELS).clamp(1, 10) * PANELS,
+        block: block(search.base.dim()),
         scale,
         offsets: columns.iter().map(|&row| scale.offset(scale.base()[row as usize])).collect(),
         columns,

@@ -95,9 +95,9 @@ fn check(points: &Points, options: &KnnOptions) -> Result<()> {
 
 impl KnnOptions {
     /// Bytes that the search in `base` rows of `dim` dimensions, for as many `queries` or for all of
-    /// the rows, needs beside the embeddings, at its peak.
+    /// the rows, on so many threads, needs beside the embeddings, at its peak.
     #[cfg_attr(not(feature = "usearch"), expect(unused_variables, reason = "only an index copies the embeddings"))]
-    pub fn memory(&self, precision: Precision, base: usize, queries: Option<usize>, dim: usize) -> u64 {
+    pub fn memory(&self, precision: Precision, base: usize, queries: Option<usize>, dim: usize, threads: usize) -> u64 {
         let k = self.k.min(base);
         let rows = queries.unwrap_or(base);
         KnnGraph::memory(rows, k)
@@ -106,8 +106,8 @@ impl KnnOptions {
                 #[cfg(feature = "usearch")]
                 Method::Hnsw => hnsw::memory(&self.hnsw, precision, base, dim),
                 _ if dim <= tree::LARGEST_DIM => tree::memory(base, dim),
-                Method::NnDescent => descent::memory(base, k, dim),
-                _ => exact::memory(base, queries, k),
+                Method::NnDescent => descent::memory(base, k, dim, threads),
+                _ => exact::memory(base, queries, k, dim, threads),
             }
     }
 }

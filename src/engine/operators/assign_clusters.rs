@@ -170,8 +170,10 @@ impl AssignClusters {
         let sample = sample_size(base, &self.options);
         let met = base.min((new + sample).saturating_mul(k));
         let rows = (base + new + sample + met) as u64 * (self.precision.row_bytes(dim) as u64 + 8);
-        let searches = [new, sample, met].map(|queries| options.memory(self.precision, base, Some(queries), dim));
-        let need = rows + searches.iter().sum::<u64>() + (base * (8 * run.limits.threads + 24)) as u64;
+        // One after another.
+        let search = |queries, threads| options.memory(self.precision, base, Some(queries), dim, threads);
+        let searches = search(new, run.limits.threads) + search(sample, 0) + search(met, 0);
+        let need = rows + searches + (base * (8 * run.limits.threads + 24)) as u64;
         let what = || format!("{new} new rows and {base} of base, of {dim} dimensions, with k := {k}");
         run.limits.check(&run.label(self.source), what, need, "assign fewer rows at a time, or ")
     }

@@ -255,6 +255,7 @@ impl Operator for NearestNeighbors {
             queries: searches,
             has_queries: queries.is_some(),
             dim: base.points.dim(),
+            threads: run.limits.threads,
         };
         let after = After { edge_bytes: run.edge_bytes(self), keeps };
         let what = || {
@@ -313,6 +314,7 @@ pub struct GraphSize {
     pub queries: usize,
     pub has_queries: bool,
     pub dim: usize,
+    pub threads: usize,
 }
 
 /// What follows a graph.
@@ -326,12 +328,12 @@ pub struct After {
 
 /// Bytes of a graph with its points, or of what follows it if that takes more.
 pub fn need(options: &GraphOptions, precision: Precision, k: usize, size: GraphSize, after: After) -> u64 {
-    let GraphSize { base, queries, has_queries, dim } = size;
+    let GraphSize { base, queries, has_queries, dim, threads } = size;
     let of_queries = has_queries.then_some(queries);
     let points = (base + of_queries.unwrap_or(0)) as u64 * (precision.row_bytes(dim) as u64 + 8);
     let knn = KnnOptions { k, ..options.knn };
     let edges = queries as u64 * (k.min(base) as u64 + 1);
-    let graph = points + knn.memory(precision, base, of_queries, dim);
+    let graph = points + knn.memory(precision, base, of_queries, dim, threads);
     let kept = if after.keeps { points } else { 0 };
     let after = if after.edge_bytes > 0 { edges * after.edge_bytes + queries as u64 * 32 + kept } else { 0 };
     graph.max(after)

@@ -116,11 +116,11 @@ impl Operator for PartitionedRuns {
 
 impl PartitionedRuns {
     /// Refuse work that does not fit: all points and distances, and as many partitions at work as there
-    /// are threads.
+    /// are threads, each on one of them.
     fn check_memory(&self, members: &[Vec<u32>], points: usize, dim: usize, run: &Run<'_>) -> Result<(), Error> {
         let largest = members.iter().map(Vec::len).max().unwrap_or(0);
         let at_work = run.limits.threads.min(members.len()) as u64;
-        let size = GraphSize { base: largest, queries: largest, has_queries: false, dim };
+        let size = GraphSize { base: largest, queries: largest, has_queries: false, dim, threads: 1 };
         let after = After { edge_bytes: self.edge_bytes(), keeps: false };
         let needs = |precision: Precision, k: usize| {
             let row_bytes = precision.row_bytes(dim) as u64 + 8;

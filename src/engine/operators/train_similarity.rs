@@ -227,6 +227,6 @@ impl TrainSimilarity {
     fn need(&self, n: usize, dim: usize, threads: usize) -> u64 {
         let knn = KnnOptions { k: self.options.k, method: Method::Exact, ..Default::default() };
         let points = n as u64 * (8 * dim as u64 + 16);
-        points + knn.memory(Default::default(), n, None, dim) + self.options.memory(n, dim, threads)
+        points + knn.memory(Default::default(), n, None, dim, threads) + self.options.memory(n, dim, threads)
     }
 }

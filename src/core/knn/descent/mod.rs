@@ -71,8 +71,8 @@ const DELTA: f64 = 0.01;
 const ROWS: usize = 64;
 
 /// Peak bytes: of the search for the cells, or of an iteration.
-pub(super) fn memory(n: usize, k: usize, dim: usize) -> u64 {
-    let cells = exact::memory(n, None, CELLS) + (n * CELLS * 16) as u64;
+pub(super) fn memory(n: usize, k: usize, dim: usize, threads: usize) -> u64 {
+    let cells = exact::memory(n, None, CELLS, dim, threads) + (n * CELLS * 16) as u64;
     let lists = n * ((k + SPARE) * 8 + (SAMPLE + CELLS) * 4 + 40);
     let updates = n.min(BATCH) * UPDATES * size_of::<Update>();
     (n * Codes::row_bytes(dim)) as u64 + cells.max((lists + updates) as u64)

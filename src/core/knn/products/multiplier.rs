@@ -8,9 +8,9 @@ use super::arch::portable;
 use super::arch::x86_64::{avx2, avx512};
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 use super::kernel::{Coarse, CoarseKernel};
-use super::packed::Rows;
+use super::packed::{Rows, row_bytes};
 use super::scale::Scale;
-use super::tiles::Tiles;
+use super::tiles::{RUN, Tiles};
 use super::wanted::Wanted;
 
 /// Multiplies blocks of rows, and keeps the memory that this takes.
@@ -23,6 +23,12 @@ pub(in crate::core::knn) enum Multiplier {
 }
 
 impl Multiplier {
+    /// Bytes that one keeps packed of columns in blocks, and of a block of rows.
+    pub fn memory(columns: usize, block: usize, dim: usize) -> u64 {
+        let rows = (columns + block).min((RUN + 1) * block);
+        (rows * row_bytes(dim)) as u64
+    }
+
     pub fn new(instructions: Instructions) -> Self {
         match instructions {
             Instructions::Portable => Self::Portable(Tiles::new(portable::products, None)),

@@ -10,6 +10,11 @@ const AHEAD: usize = 4;
 /// Rows are filled up with zeros to a multiple of this many dimensions.
 const WIDTH: usize = 32;
 
+/// Bytes that a row takes: in 16 bits as it is and in pairs, and in 8 bits.
+pub(super) fn row_bytes(dim: usize) -> usize {
+    5 * dim.next_multiple_of(WIDTH)
+}
+
 /// Two neighboring dimensions of a row.
 pub(super) type Pair = [i16; 2];
 

@@ -81,7 +81,7 @@ fn an_index_of_8_bits_is_for_cosine_alone() {
 #[cfg(feature = "usearch")]
 #[test]
 fn the_index_is_estimated_in_the_precision_of_the_features() {
-    let needs = |method, precision| options(10, method).memory(precision, 1000, None, 256);
+    let needs = |method, precision| options(10, method).memory(precision, 1000, None, 256, 1);
     assert_eq!(needs(Method::Exact, Precision::I8), needs(Method::Exact, Precision::F32));
     assert_eq!(needs(Method::Hnsw, Precision::F32) - needs(Method::Hnsw, Precision::F16), 1000 * 256 * 2);
     assert_eq!(needs(Method::Hnsw, Precision::F16) - needs(Method::Hnsw, Precision::I8), 1000 * 256);
