@@ -75,8 +75,8 @@ fuzz: release .venv/installed
 # ThreadSanitizer must see the standard library too, whose source is a part of the toolchain of its own.
 sanitize:
 	if rustup component list --toolchain nightly 2> /dev/null | grep -q "rust-src (installed)"; then \
-		for sanitizer in address thread; do RUSTFLAGS=-Zsanitizer=$$sanitizer cargo +nightly test -Zbuild-std --locked \
-			--no-default-features --target $(HOST) --target-dir target/$$sanitizer --lib || exit 1; done; \
+		for sanitizer in address thread; do RUSTFLAGS=-Zsanitizer=$$sanitizer CARGO_PROFILE_TEST_OPT_LEVEL=1 \
+			cargo +nightly test -Zbuild-std --locked --no-default-features --target $(HOST) --target-dir target/$$sanitizer --lib || exit 1; done; \
 	else \
 		cargo test --locked --no-default-features --lib --no-run --target-dir target/valgrind && \
 		valgrind --quiet --error-exitcode=1 $$(ls -t target/valgrind/debug/deps/density_peaks-* | grep -v '\.' | head -1); \
