@@ -72,7 +72,10 @@ fuzz: release .venv/installed
 	$(PYTHON) tests/fuzz/sql_calls.py $(FUZZ_SECONDS) $(FUZZ_SEED)
 	$(PYTHON) tests/fuzz/sequences.py $(FUZZ_SECONDS) $(FUZZ_SEED)000000
 
-# ThreadSanitizer must see the standard library too, whose source is a part of the toolchain of its own.
+# ThreadSanitizer must see the standard library too, whose source is a part of the toolchain of its own. Tests ask for more
+# memory than there is, which is no error.
+sanitize: export ASAN_OPTIONS := allocator_may_return_null=1
+sanitize: export TSAN_OPTIONS := allocator_may_return_null=1
 sanitize:
 	if rustup component list --toolchain nightly 2> /dev/null | grep -q "rust-src (installed)"; then \
 		for sanitizer in address thread; do RUSTFLAGS=-Zsanitizer=$$sanitizer CARGO_PROFILE_TEST_OPT_LEVEL=1 \
