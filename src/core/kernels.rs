@@ -1,6 +1,7 @@
 //! The few loops that run over every value, compiled for each vector width and chosen at run time.
 //!
-//! Rust never fuses a product and a sum on its own, so every version gives the same bits.
+//! Rust never fuses a product and a sum on its own, so every version gives the same bits. What an iterator is given to call
+//! has the instructions of its kernel, which the iterator has not, and so is called for every value: loops are plain.
 
 use half::f16;
 use multiversion::multiversion;
@@ -29,8 +30,15 @@ pub fn dot_f16(x: &[f16], y: &[f16]) -> f64 {
 pub fn dot_i8(x: &[i8], y: &[i8]) -> i64 {
     // So many products of 8 bits are within 32 bits.
     const PART: usize = 1 << 16;
-    let product = |x: &[i8], y: &[i8]| x.iter().zip(y).map(|(&x, &y)| i32::from(x) * i32::from(y)).sum::<i32>();
-    x.chunks(PART).zip(y.chunks(PART)).map(|(x, y)| i64::from(product(x, y))).sum()
+    let mut sum = 0;
+    for (x, y) in x.chunks(PART).zip(y.chunks(PART)) {
+        let mut part = 0;
+        for (&x, &y) in x.iter().zip(y) {
+            part += i32::from(x) * i32::from(y);
+        }
+        sum += i64::from(part);
+    }
+    sum
 }
 
 /// Squared Euclidean distance, summed as [`dot_f32`] sums.
@@ -62,7 +70,10 @@ fn sum<T: Copy>(x: &[T], y: &[T], term: impl Fn(T, T) -> f64) -> f64 {
             lanes[lane] += term(x[lane], y[lane]);
         }
     }
-    let rest: f64 = x_rest.iter().zip(y_rest).map(|(&x, &y)| term(x, y)).sum();
+    let mut rest = 0.0;
+    for (&x, &y) in x_rest.iter().zip(y_rest) {
+        rest += term(x, y);
+    }
     lanes.iter().sum::<f64>() + rest
 }
 
@@ -83,7 +94,11 @@ pub fn single(x: f16) -> f32 {
 /// Append the whole numbers nearest to `values * factor`, none of which is beyond 16 bits.
 #[multiversion(targets = "simd")]
 pub fn quantize(values: &[f64], factor: f64, whole: &mut Vec<i16>) {
-    whole.extend(values.iter().map(|x| nearest((x * factor) as f32) as i16));
+    let start = whole.len();
+    whole.resize(start + values.len(), 0);
+    for (whole, &x) in whole[start..].iter_mut().zip(values) {
+        *whole = nearest((x * factor) as f32) as i16;
+    }
 }
 
 /// The multiples of `step`, at least 2, nearest to the numbers, of `-most` to `most`; returns the sum of
@@ -106,7 +121,11 @@ pub fn coarsen(whole: &[i16], step: i16, most: i8, coarse: &mut [i8]) -> (i32, f
 /// Inner product of whole numbers, which is within 32 bits.
 #[multiversion(targets = "simd")]
 pub fn dot_i16(x: &[i16], y: &[i16]) -> i32 {
-    x.iter().zip(y).map(|(&x, &y)| i32::from(x) * i32::from(y)).sum()
+    let mut sum = 0;
+    for (&x, &y) in x.iter().zip(y) {
+        sum += i32::from(x) * i32::from(y);
+    }
+    sum
 }
 
 /// The whole number nearest to one of at most 22 bits, in its last 22.
