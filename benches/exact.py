@@ -10,6 +10,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import textwrap
 from pathlib import Path
 from statistics import median
 
@@ -66,6 +67,7 @@ def main() -> None:
         head += [f"{kind}, seconds", "faiss, seconds", "times"]
     table = [" | ".join(head), " | ".join(["--:"] * len(head)), *rows()]
     said = f"k = {K}, threads: {THREADS}, medians of {RUNS} in turn. {machine()}. {versions()}."
+    said = textwrap.fill(said, 120, break_on_hyphens=False)
     text = "\n".join(["<!-- exact -->", "", *(f"| {line} |" for line in table), "", said, "<!-- end -->"])
     if "--write" not in sys.argv[1:]:
         print(text)
