@@ -6,7 +6,6 @@ docs/benchmarks.md, or puts it there. It needs benches/requirements.txt, and a p
 """
 
 import json
-import os
 import subprocess
 import sys
 import tempfile
