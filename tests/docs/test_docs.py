@@ -20,6 +20,8 @@ def python_of_embeddings(word):
 
 @pytest.mark.parametrize("page", fill.pages(), ids=lambda page: page.name)
 def test_results_on_the_page_are_those_of_its_sql(page, monkeypatch):
+    if page.name == "training.md":
+        pytest.importorskip("onnxruntime", reason="needs onnxruntime to run the model that it trains: make optional")
     monkeypatch.chdir(ROOT)
     assert fill.filled(page.read_text()) == page.read_text(), f"run: python scripts/docs/fill.py {page.relative_to(ROOT)}"
 

@@ -60,6 +60,7 @@ def python(site, home, code):
 
 
 def test_the_default_connection_clusters_a_dataframe_without_any_setting(site, tmp_path):
+    pytest.importorskip("pandas", reason="needs pandas for a DataFrame: make optional")
     printed = python(site, tmp_path / "home", """
 density_peaks.load()
 points = duckdb.sql(POINTS).df()
