@@ -15,7 +15,7 @@ from statistics import median
 
 import numpy as np
 from generated import embeddings
-from peers import HERE, PAGE, environment, machine, versions
+from peers import HERE, environment, machine, versions, write
 
 K, RUNS, THREADS = 80, 3, 2
 # Points, dimensions, mean cosine.
@@ -68,11 +68,10 @@ def main() -> None:
     said = f"k = {K}, threads: {THREADS}, medians of {RUNS} in turn. {machine()}. {versions()}."
     said = textwrap.fill(said, 120, break_on_hyphens=False)
     text = "\n".join(["<!-- exact -->", "", *(f"| {line} |" for line in table), "", said, "<!-- end -->"])
-    if "--write" not in sys.argv[1:]:
+    if "--write" in sys.argv[1:]:
+        write(text)
+    else:
         print(text)
-        return
-    before, old = PAGE.read_text().split("<!-- exact -->", 1)
-    PAGE.write_text(before + text + old.split("<!-- end -->", 1)[1])
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ import time
 
 import numpy as np
 from methods import SCORES, connect
-from results import GRID_K, GRID_SIGMA, GRID_TAU, PAGE, SHARED, marked, swept, table
+from results import GRID_K, GRID_SIGMA, GRID_TAU, SHARED, put, swept, table
 
 THREADS = 2
 SETS = {
@@ -130,11 +130,7 @@ def main(write: bool) -> None:
     if missing:
         print(f"no {', '.join(missing)}: the page is left as it is")
         return
-    text = sections()
-    if write:
-        PAGE.write_text(marked(PAGE.read_text(), "comparison", text))
-    else:
-        print(text)
+    put("comparison", sections(), write)
 
 
 if __name__ == "__main__":

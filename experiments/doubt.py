@@ -7,7 +7,7 @@ same label; a cluster is one if it has rows of two labels.
 import sys
 
 import duckdb
-from results import PAGE, UNLABELLED, marked, table
+from results import UNLABELLED, put, table
 from run_sql import connect
 
 FIRST = 100
@@ -60,11 +60,7 @@ def main(write: bool) -> None:
     if missing:
         print(f"no {', '.join(missing)}, left as it is")
         return
-    text = table(HEADER, [row(name) for name in UNLABELLED])
-    if write:
-        PAGE.write_text(marked(PAGE.read_text(), "doubt", text))
-    else:
-        print(text)
+    put("doubt", table(HEADER, [row(name) for name in UNLABELLED]), write)
 
 
 if __name__ == "__main__":

@@ -66,6 +66,14 @@ def marked(page: str, name: str, text: str) -> str:
     return page
 
 
+def put(name: str, text: str, write: bool) -> None:
+    """Put a table behind its mark in the page, or print it."""
+    if write:
+        PAGE.write_text(marked(PAGE.read_text(), name, text))
+    else:
+        print(text)
+
+
 def section(name: str) -> str:
     path, rows, arguments, pictures = RUNS[name]
     con = connect()

@@ -9,6 +9,7 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 import pytest
+from points import blobs  # noqa: F401
 
 ROOT = Path(__file__).resolve().parent.parent
 EXTENSION = Path(
@@ -28,14 +29,6 @@ def connect(database=":memory:", **config) -> duckdb.DuckDBPyConnection:
     con = duckdb.connect(database, config={**CONFIG, **config})
     con.execute(f"LOAD '{EXTENSION}'")
     return con
-
-
-def blobs(points=300, dim=8, groups=30, noise=0.25, seed=1) -> np.ndarray:
-    """Embeddings in groups, so that clusterings are neither one cluster nor all alone."""
-    random = np.random.default_rng(seed)
-    centers = random.normal(size=(groups, dim))
-    scatter = noise * random.normal(size=(points, dim))
-    return (centers[random.integers(groups, size=points)] + scatter).astype(np.float32)
 
 
 def arrow_points(embeddings: np.ndarray, ids=None) -> pa.Table:

@@ -11,9 +11,6 @@ from . import check, driver, kernels, numbers, plane
 from .numbers import Matrix, Points
 from .run import Run, mapped
 
-# How many other points' rows a point of a part needs at most, in the mean: about half its neighbors are denser.
-ROWS_MET = 36
-
 
 def graph(
     run: Run,
@@ -128,7 +125,7 @@ def distances(run: Run, transition: Matrix, rho: np.ndarray | None, made: dict) 
 
 def _distances(run: Run, transition: Matrix, shared: Callable) -> DataFrame:
     total = transition.points.total
-    part_rows = numbers.part_rows(run, total, _width(transition), ROWS_MET)
+    part_rows = numbers.part_rows(run, total, _width(transition), plane.ROWS_MET)
     parts = numbers.parts_of(total, part_rows)
     own = transition.rows.withColumn("part", F.expr(f"cast(n div {part_rows} as int)"))
     asked = own.repartitionById(parts, col("part")).select("n", "columns", "values")

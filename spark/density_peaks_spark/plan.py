@@ -12,8 +12,6 @@ ENTRY_SECONDS = 10e-9
 STEPS = 100
 # TPDi of a point on a core.
 DISTANCE_SECONDS = 1e-4
-# Rows of other parts that a point needs, in the mean: about half its neighbors are denser.
-ROWS_MET = 36
 
 
 @dataclass(frozen=True)
@@ -42,7 +40,7 @@ class Plan:
         """Bytes by step."""
         n, row = self.points, 4 * self.dim + 28
         steps = n * (self.k + 1) * 12
-        met = min(ROWS_MET, self.k / 2)
+        met = min(plane.ROWS_MET, self.k / 2)
         return {
             "number": n * row,
             "points to lines": self.lines.sent(self.dim),

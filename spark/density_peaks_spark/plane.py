@@ -18,6 +18,8 @@ SPARE = 48
 WORKER_BYTES = 200 << 20
 # A point in the vectors that a task of the later stages holds of all points.
 VECTOR_BYTES = 24
+# Rows of other parts that a point needs for TPDi at most, in the mean: about half its neighbors are denser.
+ROWS_MET = 36
 # Fitted, see docs/spark.md: seconds of a core with AVX-512 VNNI for a dimension of a pair of points, and for a byte of a
 # point on a line, with its way there and back.
 PAIR_SECONDS = 4.3e-12

@@ -23,6 +23,9 @@ os.environ["PYTHONPATH"] = os.pathsep.join(
 os.environ["PYSPARK_PYTHON"] = sys.executable
 os.environ["SPARK_LOCAL_IP"] = os.environ["SPARK_LOCAL_HOSTNAME"] = "127.0.0.1"
 sys.path.insert(0, str(PACKAGE))
+# After this folder, since it has a conftest too.
+sys.path.append(str(ROOT / "tests"))
+from points import blobs  # noqa: E402, F401
 
 
 def missing() -> str | None:
@@ -84,14 +87,6 @@ def con():
 
     with worker.connect(threads=2) as connection:
         yield connection
-
-
-def blobs(points=240, dim=8, groups=30, noise=0.25, seed=1) -> np.ndarray:
-    """Embeddings in groups, so that clusterings are neither one cluster nor all alone."""
-    random = np.random.default_rng(seed)
-    centers = random.normal(size=(groups, dim))
-    scatter = noise * random.normal(size=(points, dim))
-    return (centers[random.integers(groups, size=points)] + scatter).astype(np.float32)
 
 
 def arrow(embeddings: np.ndarray, ids: pa.Array | None = None) -> pa.Table:

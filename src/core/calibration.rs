@@ -21,6 +21,7 @@ use rayon::prelude::*;
 
 use crate::core::cluster_tree::ClusterTree;
 use crate::core::constraints::Constraints;
+use crate::core::copies::{SAME, unnamed_copies};
 use crate::core::error::Result;
 use crate::core::knn::KnnGraph;
 use crate::core::links::Links;
@@ -51,8 +52,8 @@ const MATCHES: f64 = 0.85;
 const LEVELS: std::ops::RangeInclusive<f64> = 0.003..=1.0;
 /// A model's similarity is at least this, so that its distance is finite.
 const LEAST_SIMILARITY: f64 = 1e-9;
-/// A neighbor that is nearer than this part of the farthest is a copy, of the rounding of `ip` at most.
-const SAME: f64 = 1e-6;
+/// All neighbors are alike.
+const FLAT: Kernel = Kernel::Exp { sigma: f64::INFINITY };
 /// In so many bins of equal numbers of edges is the part of the strangers looked at.
 const BINS: usize = 200;
 
@@ -155,19 +156,21 @@ fn calibrate<'a, V: Copy + Into<f64> + Sync + 'a>(
         let edges = neighbors.iter().zip(distances).map(|(&j, &distance)| (j, distance.into()));
         edges.filter(move |&(j, _): &(u32, f64)| j as usize != i)
     };
-    let mut named = vec![false; n];
-    (0..n).for_each(|i| others(i).for_each(|(j, _)| named[j as usize] = true));
-    let copy_of = |i: usize| {
-        let nearest = others(i).min_by(|a, b| a.1.total_cmp(&b.1))?;
+    let same = |i: usize| {
         let farthest = others(i).map(|(_, distance)| distance).fold(0.0, f64::max);
-        (!named[i] && nearest.1 <= SAME * farthest).then_some(nearest.0)
+        others(i).map(move |(j, distance)| (j, distance <= SAME * farthest))
     };
-    let copy_of: Vec<Option<u32>> = (0..n).into_par_iter().map(copy_of).collect();
-    let counted: Vec<u32> = (0..n as u32).filter(|&i| copy_of[i as usize].is_none()).collect();
+    let copies = unnamed_copies(n, same)?;
     let has_loops = (0..n).into_par_iter().any(|i| row(i).0.contains(&(i as u32)));
-    if counted.len() == n && !has_loops {
+    if copies.is_empty() && !has_loops {
         return calibrate_all(n, row, transition, monitor);
     }
+    // Checks the distances of all rows, by their own numbers.
+    let flat = transition(FLAT)?;
+    // The point that stands for each.
+    let mut stands: Vec<u32> = (0..n as u32).collect();
+    copies.iter().for_each(|&(copy, of)| stands[copy as usize] = of);
+    let counted: Vec<u32> = (0..n as u32).filter(|&i| stands[i as usize] == i).collect();
     let mut number = vec![0; n];
     counted.iter().enumerate().for_each(|(at, &i)| number[i as usize] = at as u32);
     let entries = |at: usize, entries: &mut Vec<(u32, f64)>| {
@@ -179,15 +182,14 @@ fn calibrate<'a, V: Copy + Into<f64> + Sync + 'a>(
     match calibrate_all(counted.len(), |at| self::row(&among, at), by, monitor)?.0 {
         Calibration::Kernel(kernel) => Ok((Calibration::Kernel(kernel), transition(kernel)?)),
         Calibration::Communities(of) => {
-            let of = |i: usize| of[number[copy_of[i].unwrap_or(i as u32) as usize] as usize];
-            let community: Vec<u32> = (0..n).map(of).collect();
-            let flat = transition(Kernel::Exp { sigma: f64::INFINITY })?;
+            let community: Vec<u32> = stands.iter().map(|&i| of[number[i as usize] as usize]).collect();
             let alike = transition::within(&flat, &community, monitor)?;
             Ok((Calibration::Communities(community), alike))
         }
     }
 }
 
+/// The same where every point and edge counts.
 fn calibrate_all<'a, V: Copy + Into<f64> + Sync + 'a>(
     n: usize,
     row: impl Fn(usize) -> (&'a [u32], &'a [V]) + Sync,
@@ -195,7 +197,7 @@ fn calibrate_all<'a, V: Copy + Into<f64> + Sync + 'a>(
     monitor: &Monitor,
 ) -> Result<(Calibration, Matrix)> {
     // Also checks the distances.
-    let flat = transition(Kernel::Exp { sigma: f64::INFINITY })?;
+    let flat = transition(FLAT)?;
     let communities_part = monitor.narrow(0.0..0.2);
     let growing = ((n as f64).sqrt() * COMMUNITY_GROWTH).ceil() as usize;
     let of_nearest = |count| communities(&nearest(n, &row, count, monitor)?, monitor);

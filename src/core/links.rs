@@ -2,6 +2,7 @@
 
 use rayon::prelude::*;
 
+use crate::core::copies::{SAME, unnamed_copies};
 use crate::core::error::Result;
 use crate::core::memory::{filled, room};
 use crate::core::monitor::Monitor;
@@ -13,9 +14,6 @@ pub(crate) const FLOOR: f64 = 0.05;
 /// A probability below this part of the row's largest is left out of what rows share: 80 such cannot add
 /// 1e-4 to an overlap.
 const NEGLIGIBLE: f64 = 1e-12;
-
-/// A neighbor of at least this part of a point's own similarity is its copy, of the rounding of `ip` at most.
-const SAME: f64 = 1.0 - 1e-6;
 
 /// An undirected edge, from its smaller end.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -36,8 +34,7 @@ pub struct Links {
     /// The similarity of the last neighbor of each row: that of a point which is not in the row is less. 1 for
     /// a point without neighbors, whose row says nothing.
     pub open: Vec<f64>,
-    /// Rows that are in no other row, each with one that is as similar to it as it is to itself. They have no links: a
-    /// thousand copies of one picture are no more than that one.
+    /// The [`unnamed_copies`], which have no links.
     pub copies: Vec<(u32, u32)>,
 }
 
@@ -57,14 +54,12 @@ impl Links {
             columns.iter().zip(values).map(move |(&j, &p)| (j, p, unit[i]))
         };
         let others = |i: usize| similarities(i).filter(move |&(j, ..)| j as usize != i);
-        let mut named = filled(false, n)?;
-        (0..n).for_each(|i| others(i).filter(|&(_, p, _)| p > 0.0).for_each(|(j, ..)| named[j as usize] = true));
-        let copy_of =
-            |i: usize| others(i).find(|&(_, p, unit)| !named[i] && p >= unit * SAME).map(|(j, ..)| (i as u32, j));
-        let copies: Vec<(u32, u32)> = (0..n).into_par_iter().filter_map(copy_of).collect();
-        let is_copy = |i: usize| copies.binary_search_by_key(&(i as u32), |copy| copy.0).is_ok();
-        let (named, is_copy) = (&named, &is_copy);
-        let neighbors = |i: usize| others(i).filter(move |_| named[i] || !is_copy(i));
+        let possible = |i: usize| others(i).filter(|&(_, p, _)| p > 0.0);
+        let copies = unnamed_copies(n, |i| possible(i).map(|(j, p, unit)| (j, p >= unit * (1.0 - SAME))))?;
+        let mut is_copy = filled(false, n)?;
+        copies.iter().for_each(|&(copy, _)| is_copy[copy as usize] = true);
+        let is_copy = &is_copy;
+        let neighbors = |i: usize| others(i).filter(move |_| !is_copy[i]);
         let open = |i: usize| neighbors(i).map(|(_, p, unit)| p / unit).min_by(f64::total_cmp);
         let open: Vec<f64> = (0..n).into_par_iter().map(|i| open(i).unwrap_or(1.0)).collect();
 

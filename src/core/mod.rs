@@ -6,6 +6,7 @@ pub mod calibration;
 pub mod cluster_tree;
 pub(crate) mod codelength;
 pub mod constraints;
+pub(crate) mod copies;
 pub mod dpc;
 pub mod embeddings;
 pub mod error;

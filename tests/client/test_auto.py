@@ -399,6 +399,14 @@ def test_an_edge_from_a_point_to_itself_says_nothing(songs):
     assert songs.execute(of.format("with_loops")).fetchone() == songs.execute(of.format("g")).fetchone()
 
 
+def test_a_distance_is_named_by_its_ids_beside_loops_and_copies(con):
+    con.execute("""
+        CREATE TABLE odd AS SELECT * FROM (VALUES ('a', 'b', 0.0), ('a', 'c', 0.5), ('b', 'b', 0.0), ('b', 'c', 0.5),
+            ('c', 'b', 0.5), ('c', 'd', 0.5), ('d', 'c', -0.5)) t(src, dst, distance)""")
+    with pytest.raises(duckdb.Error, match="d -> c"):
+        con.execute("FROM transition_matrix('odd', sigma := 'auto')")
+
+
 def test_of_one_copy_the_clusters_are_those_of_distinct_rows(songs):
     songs.execute("""
         CREATE OR REPLACE TABLE distinct_songs AS SELECT min(id) AS id, embedding FROM songs GROUP BY embedding;

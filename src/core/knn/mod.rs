@@ -129,23 +129,13 @@ fn find(search: &Search, options: &KnnOptions, monitor: &Monitor) -> Result<KnnG
             #[cfg(feature = "usearch")]
             (Method::Hnsw, Some(copies)) => hnsw::search(search, copies, &options.hnsw, &mut graph, monitor)?,
             _ if search.base.dim() <= tree::LARGEST_DIM => tree::search(search, listed, &mut graph, monitor)?,
-            (Method::NnDescent, Some(copies)) if listed.len() == search.base.len() => {
-                descent::search(search, copies, &mut graph, monitor)?;
-            }
             (Method::NnDescent, Some(copies)) if listed.len() > graph.k => {
-                let base = &search.base.select(&listed);
-                let mut found = KnnGraph::empty(listed.len(), graph.k);
-                let among = Copies::new(base, None, monitor)?;
-                descent::search(&Search { base, ..*search }, &among, &mut found, monitor)?;
-                graph = found.renumber(graph.rows, &listed, &listed);
-                copies.fill(search, &mut graph);
+                descent::search_among(search, copies, &listed, &mut graph, monitor)?;
             }
-            _ => {
-                exact::search(search, &listed, &mut graph, monitor)?;
-                if let (None, Some(copies)) = (search.queries, &copies) {
-                    copies.fill(search, &mut graph);
-                }
-            }
+            _ => exact::search(search, &listed, &mut graph, monitor)?,
+        }
+        if let (None, Some(copies)) = (search.queries, &copies) {
+            copies.fill(search, &mut graph);
         }
     }
     Ok(graph)

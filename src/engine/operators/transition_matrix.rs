@@ -210,7 +210,7 @@ impl Operator for Transition {
     }
 
     fn seconds(&self, extent: Extent) -> f64 {
-        seconds(self.kernel, extent)
+        extent.edges as f64 * if self.kernel.is_some() { 2e-8 } else { 2.4e-6 }
     }
 
     fn run(&self, run: &mut Run<'_>) -> Result<Edges> {
@@ -222,11 +222,6 @@ impl Operator for Transition {
 /// those between clusters, and the links of the communities.
 pub fn edge_bytes(kernel: Option<Kernel>) -> u64 {
     if kernel.is_some() { GIVEN_BYTES } else { FOUND_BYTES }
-}
-
-/// Seconds of it.
-pub fn seconds(kernel: Option<Kernel>, extent: Extent) -> f64 {
-    extent.edges as f64 * if kernel.is_some() { 2e-8 } else { 2.4e-6 }
 }
 
 const GIVEN_BYTES: u64 = 36;

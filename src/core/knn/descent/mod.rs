@@ -78,6 +78,24 @@ pub(super) fn memory(n: usize, k: usize, dim: usize, threads: usize) -> u64 {
     (n * Codes::row_bytes(dim)) as u64 + cells.max((lists + updates) as u64)
 }
 
+/// The neighbors of these rows among each other, which are more than `k`.
+pub(super) fn search_among(
+    search: &Search,
+    copies: &Copies,
+    among: &[u32],
+    graph: &mut KnnGraph,
+    monitor: &Monitor,
+) -> Result<()> {
+    if among.len() == search.base.len() {
+        return self::search(search, copies, graph, monitor);
+    }
+    let base = &search.base.select(among);
+    let mut found = KnnGraph::empty(among.len(), graph.k);
+    self::search(&Search { base, ..*search }, &Copies::new(base, None, monitor)?, &mut found, monitor)?;
+    *graph = found.renumber(graph.rows, among, among);
+    Ok(())
+}
+
 pub(super) fn search(search: &Search, copies: &Copies, graph: &mut KnnGraph, monitor: &Monitor) -> Result<()> {
     let (n, k) = (search.base.len(), graph.k);
     let scale = Scale::new(search, monitor)?;

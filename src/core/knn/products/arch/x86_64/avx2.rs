@@ -9,21 +9,29 @@ use super::super::super::packed::{Pair, Quad};
 /// Of 6 rows and 16 columns.
 type Sums = [[__m256i; 2]; 6];
 
-#[target_feature(enable = "avx2")]
-pub fn products(rows: &[[Pair; 6]], columns: &[[Pair; 16]], limits: Bounds<6, 16>, product: &mut Product<6, 16>) {
-    let mut sums: Sums = [[_mm256_setzero_si256(); 2]; 6];
-    for (rows, columns) in rows.iter().zip(columns) {
-        let columns = vectors(columns);
-        for row in 0..6 {
-            let pair = broadcast(rows[row]);
-            for half in 0..2 {
-                sums[row][half] = _mm256_add_epi32(sums[row][half], _mm256_madd_epi16(pair, columns[half]));
+/// The sums by a step, which takes a vector of sums, one of columns and a row's value in every place. Not a function,
+/// since a closure's instructions are not those of whom it is given to.
+macro_rules! sums {
+    ($rows:ident, $columns:ident, |$sum:ident, $column:ident, $value:ident| $step:expr) => {{
+        let mut sums: Sums = [[_mm256_setzero_si256(); 2]; 6];
+        for (rows, columns) in $rows.iter().zip($columns) {
+            let columns = vectors(columns);
+            for row in 0..6 {
+                let $value = broadcast(rows[row]);
+                for half in 0..2 {
+                    let ($sum, $column) = (sums[row][half], columns[half]);
+                    sums[row][half] = $step;
+                }
             }
         }
-    }
-    product.wanted = wanted(&sums, limits);
-    // SAFETY: a vector is 8 numbers of 32 bits.
-    product.sums = unsafe { transmute::<Sums, [[i32; 16]; 6]>(sums) };
+        sums
+    }};
+}
+
+#[target_feature(enable = "avx2")]
+pub fn products(rows: &[[Pair; 6]], columns: &[[Pair; 16]], limits: Bounds<6, 16>, product: &mut Product<6, 16>) {
+    let sums = sums!(rows, columns, |sum, columns, pair| _mm256_add_epi32(sum, _mm256_madd_epi16(pair, columns)));
+    give(sums, limits, product);
 }
 
 /// Sums in 7 bits; the numbers of columns have no sign. So four products are within 4 * 127 * 63, which 16 bits hold.
@@ -48,32 +56,20 @@ pub fn coarse(rows: &[[Quad; 6]], columns: &[[Quad; 16]], limits: Bounds<6, 16>)
 /// Sums in 8 bits; the numbers of columns have no sign.
 #[target_feature(enable = "avx2,avxvnni")]
 pub fn vnni_coarse(rows: &[[Quad; 6]], columns: &[[Quad; 16]], limits: Bounds<6, 16>) -> [u32; 6] {
-    let mut sums: Sums = [[_mm256_setzero_si256(); 2]; 6];
-    for (rows, columns) in rows.iter().zip(columns) {
-        let columns = vectors(columns);
-        for row in 0..6 {
-            let quad = broadcast(rows[row]);
-            for half in 0..2 {
-                sums[row][half] = _mm256_dpbusd_avx_epi32(sums[row][half], columns[half], quad);
-            }
-        }
-    }
+    let sums = sums!(rows, columns, |sum, columns, quad| _mm256_dpbusd_avx_epi32(sum, columns, quad));
     wanted(&sums, limits)
 }
 
 /// Sums in 16 bits, by one instruction.
 #[target_feature(enable = "avx2,avxvnni")]
 pub fn vnni_products(rows: &[[Pair; 6]], columns: &[[Pair; 16]], limits: Bounds<6, 16>, product: &mut Product<6, 16>) {
-    let mut sums: Sums = [[_mm256_setzero_si256(); 2]; 6];
-    for (rows, columns) in rows.iter().zip(columns) {
-        let columns = vectors(columns);
-        for row in 0..6 {
-            let pair = broadcast(rows[row]);
-            for half in 0..2 {
-                sums[row][half] = _mm256_dpwssd_avx_epi32(sums[row][half], columns[half], pair);
-            }
-        }
-    }
+    let sums = sums!(rows, columns, |sum, columns, pair| _mm256_dpwssd_avx_epi32(sum, columns, pair));
+    give(sums, limits, product);
+}
+
+#[inline]
+#[target_feature(enable = "avx2")]
+fn give(sums: Sums, limits: Bounds<6, 16>, product: &mut Product<6, 16>) {
     product.wanted = wanted(&sums, limits);
     // SAFETY: a vector is 8 numbers of 32 bits.
     product.sums = unsafe { transmute::<Sums, [[i32; 16]; 6]>(sums) };
