@@ -58,15 +58,23 @@ def shared_file(name: str) -> str:
 OPTIONAL = ("IPython", "PIL", "jinja2", "nbformat", "onnx", "onnxruntime", "pandas", "polars", "scipy", "sklearn", "vl_convert")
 
 
-@pytest.hookimpl(wrapper=True)
-def pytest_make_collect_report(collector):
-    """A file whose imports are not installed is skipped, and says so."""
-    found = yield
+def skipped(found, place: tuple):
+    """The report of a file or test as one that is skipped, and says so, where what it imports is not installed."""
     missing = re.search(r"ModuleNotFoundError: No module named '(\w+)'", str(found.longrepr)) if found.failed else None
     if missing and missing[1] in OPTIONAL:
         reason = f"needs {missing[1]}, which `make optional` installs"
-        found.outcome, found.longrepr = "skipped", (str(collector.path), None, f"Skipped: {reason}")
+        found.outcome, found.longrepr = "skipped", (*place, f"Skipped: {reason}")
     return found
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(collector):
+    return skipped((yield), (str(collector.path), None))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item):
+    return skipped((yield), item.location[:2])
 
 
 def pytest_configure():

@@ -3,9 +3,7 @@
 import duckdb
 import numpy as np
 import pytest
-from conftest import ROOT, connect
-from scipy.sparse import csr_matrix
-from sklearn.isotonic import IsotonicRegression
+from conftest import ROOT, arrow_points, connect
 
 STRANGERS, NEAR, MATCHES, FIRST_LEVEL, LOWEST, POWER, FLOOR = 10.0, 0.25, 0.85, 0.05, 0.1, 0.7, 0.05
 K = 40
@@ -30,6 +28,8 @@ def edges_of(con):
 
 
 def transition(src, dst, similarity, n):
+    from scipy.sparse import csr_matrix
+
     own = np.arange(n)
     p = csr_matrix((np.r_[similarity, np.ones(n)], (np.r_[src, own], np.r_[dst, own])), shape=(n, n))
     return csr_matrix(p.multiply(1 / p.sum(axis=1)))
@@ -50,6 +50,8 @@ def tail(src, dst, distance, n, cluster):
 
 
 def level(src, distance, n, far, scale):
+    from sklearn.isotonic import IsotonicRegression
+
     ends = np.zeros(n)
     np.maximum.at(ends, src, distance)
     at, neighbors = hazard(distance, ends, n)
@@ -65,6 +67,8 @@ def level(src, distance, n, far, scale):
 
 def links(p, src, dst):
     """Each undirected edge once: ends, strength and overlap; and what each row leaves open."""
+    from scipy.sparse import csr_matrix
+
     unit = np.asarray(p.max(axis=1).todense()).ravel()
     edge = np.unique(np.sort(np.c_[src, dst], axis=1), axis=0)
     a, b = edge[edge[:, 0] != edge[:, 1]].T
@@ -318,9 +322,7 @@ def people(con, sizes, dimension=64, noise=0.7, shots=1):
     points = around(center[label], np.broadcast_to(noise, len(sizes))[label, None])
     label, points = (np.repeat(values, abs(shots), axis=0) for values in (label, points))
     points = unit(around(points, 0.05 if shots > 1 else 0))
-    import pandas as pd
-
-    table = pd.DataFrame({"id": np.arange(len(label)), "label": label, "embedding": list(points.astype(np.float32))})
+    table = arrow_points(points.astype(np.float32)).append_column("label", [label])
     con.register("people_table", table)
     con.execute("CREATE OR REPLACE TABLE people AS SELECT id, label, embedding::FLOAT[] AS embedding FROM people_table")
 

@@ -1,8 +1,6 @@
 """A relation argument is the name of anything that the caller's own query could name."""
 
 import duckdb
-import pandas as pd
-import polars as pl
 import pyarrow as pa
 import pytest
 from conftest import arrow_points, blobs, connect, create_points
@@ -117,28 +115,40 @@ def test_relation_may_be_a_cte(faces, expected, cte, tmp_path, monkeypatch):
     assert faces.execute(CTES[cte]).fetchall() == expected
 
 
-def data_frames():
-    embeddings = blobs()
-    table = arrow_points(embeddings)
-    lists = pa.table({"id": table["id"], "embedding": table["embedding"].cast(pa.list_(pa.float32()))})
-    array_of = pl.Series("embedding", embeddings, dtype=pl.Array(pl.Float32, embeddings.shape[1]))
-    return {
-        "pandas, arrays of float32": pd.DataFrame({"id": range(300), "embedding": list(embeddings)}),
-        "pandas, arrays of float64": pd.DataFrame({"id": range(300), "embedding": list(embeddings.astype(float))}),
-        "pandas, lists": pd.DataFrame({"id": range(300), "embedding": embeddings.tolist()}),
-        "polars, Array": pl.DataFrame({"id": range(300), "embedding": array_of}),
-        "polars, List": pl.DataFrame({"id": range(300), "embedding": embeddings.tolist()}),
-        "polars, lazy": pl.DataFrame({"id": range(300), "embedding": array_of}).lazy(),
-        "pyarrow, fixed-size lists": table,
-        "pyarrow, lists": lists,
-        "pyarrow, in chunks": pa.concat_tables([table.slice(0, 7), table.slice(7, 250), table.slice(257)]),
-        "pyarrow, a record batch reader": table.to_reader(max_chunksize=100),
-    }
+def of_pandas(embeddings):
+    import pandas as pd
+
+    return pd.DataFrame({"id": range(300), "embedding": embeddings})
 
 
-@pytest.mark.parametrize("kind", data_frames())
+def of_polars(embeddings, kind=None):
+    import polars as pl
+
+    values = pl.Series("embedding", embeddings, dtype=pl.Array(pl.Float32, 8)) if kind == "Array" else embeddings.tolist()
+    return pl.DataFrame({"id": range(300), "embedding": values})
+
+
+def in_chunks(table):
+    return pa.concat_tables([table.slice(0, 7), table.slice(7, 250), table.slice(257)])
+
+
+DATA_FRAMES = {
+    "pandas, arrays of float32": lambda: of_pandas(list(blobs())),
+    "pandas, arrays of float64": lambda: of_pandas(list(blobs().astype(float))),
+    "pandas, lists": lambda: of_pandas(blobs().tolist()),
+    "polars, Array": lambda: of_polars(blobs(), "Array"),
+    "polars, List": lambda: of_polars(blobs()),
+    "polars, lazy": lambda: of_polars(blobs(), "Array").lazy(),
+    "pyarrow, fixed-size lists": lambda: arrow_points(blobs()),
+    "pyarrow, lists": lambda: arrow_points(blobs()).cast(pa.schema({"id": pa.int64(), "embedding": pa.list_(pa.float32())})),
+    "pyarrow, in chunks": lambda: in_chunks(arrow_points(blobs())),
+    "pyarrow, a record batch reader": lambda: arrow_points(blobs()).to_reader(max_chunksize=100),
+}
+
+
+@pytest.mark.parametrize("kind", DATA_FRAMES)
 def test_relation_may_be_a_data_frame_of_the_notebook(faces, expected, kind):
-    frame = data_frames()[kind]  # found by its Python name
+    frame = DATA_FRAMES[kind]()  # found by its Python name
     assert frame is not None
     assert faces.execute(f"FROM cluster_embeddings('frame', k := {K}, sigma := 0.1, tau := 0.7)").fetchall() == expected
 
@@ -158,6 +168,9 @@ def test_relation_may_be_a_relation_object(faces, expected):
 
 
 def test_results_go_to_data_frames(faces, expected):
+    import pandas  # noqa: F401
+    import polars  # noqa: F401
+
     result = faces.sql(f"FROM cluster_embeddings('faces', k := {K}, sigma := 0.1, tau := 0.7)")
     ids, numbers = [row[0] for row in expected], [row[1] for row in expected]
     for frame in (result.to_df(), result.pl(), result.to_arrow_table().to_pandas()):
