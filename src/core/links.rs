@@ -34,7 +34,7 @@ pub struct Links {
     /// The similarity of the last neighbor of each row: that of a point which is not in the row is less. 1 for
     /// a point without neighbors, whose row says nothing.
     pub open: Vec<f64>,
-    /// The [`unnamed_copies`], which have no links.
+    /// The rows that stand beside a copy of theirs and are named by nobody, with that copy: they have no links.
     pub copies: Vec<(u32, u32)>,
 }
 
