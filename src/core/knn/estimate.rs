@@ -9,7 +9,7 @@ use super::tree;
 /// follows from both is in docs/notes/benchmarks.md, "NN-descent".
 const WORTH: f64 = 5.0;
 
-/// And to find so much of the mass, which it does from a k of 23 on.
+/// And to find so much of the mass.
 const ENOUGH: f64 = 0.975;
 
 /// What a method takes and finds.
@@ -37,18 +37,19 @@ pub fn estimates(n: usize, dim: usize, k: usize) -> [Estimate; 2] {
     let (n, dim, k) = (n as f64, dim as f64, k as f64);
     // Each pair once, and a row's candidates.
     let exact = n / 2.0 * (0.000_15 + dim / 320_000.0) + 10.0 + 0.09 * dim;
-    // The local joins, pair by pair; with more points, more of them are out of the cache.
-    let far = 1.0 + 0.47 * (n / 1e5).log10().max(0.0);
-    let descent = (46.0 + 1.45 * k + 0.009 * k * k) * (0.8 + dim / 1280.0) * far;
-    // The fewer are asked for, the more of them are far ones, which are harder to find.
-    let (recall, mass) = (0.893 - 0.03 * (k / 20.0).ln(), 1.0 - 0.027 * (20.0 / k).powf(0.72));
+    // Cells, their joins and the exact distances of what is found; with more points there are more cells, and more is
+    // out of the cache.
+    let far = 1.0 + 0.65 * (n / 1e5).log10().max(0.0);
+    let descent = (43.5 + 0.273 * k) * (0.8 + dim / 1280.0) * far;
+    // The more are asked for, the more of them are far ones, which are harder to find.
+    let (recall, mass) = (0.909 - 0.095 * (k / 20.0).ln(), 1.0 - 0.0033 * (k / 20.0).powf(0.6));
     [
         Estimate { method: Method::Exact, seconds: n * exact * MICROSECOND, recall: 1.0, mass: 1.0 },
         Estimate {
             method: Method::NnDescent,
             seconds: n * descent * MICROSECOND,
             recall: recall.clamp(0.0, 1.0),
-            mass,
+            mass: mass.clamp(0.0, 1.0),
         },
     ]
 }

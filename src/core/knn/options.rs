@@ -23,7 +23,7 @@ pub const COPIES: usize = 3;
 /// How neighbors are found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Method {
-    /// NN-descent where it is expected to be at least five times as fast and to find 0.99 of the mass,
+    /// NN-descent where it is expected to be at least five times as fast and to find 0.975 of the mass,
     /// see [`estimates`](super::estimates); else, and for queries, exact.
     #[default]
     Auto,

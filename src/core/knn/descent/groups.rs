@@ -2,7 +2,6 @@
 
 use rayon::prelude::*;
 
-use super::cells::Cells;
 use super::lists::NeighborLists;
 use crate::core::error::Result;
 use crate::core::monitor::Monitor;
@@ -24,7 +23,7 @@ pub struct Groups {
 
 impl Groups {
     /// Points that lead to the same one, from near to near.
-    pub fn new(lists: &NeighborLists, cells: &Cells, monitor: &Monitor) -> Result<Self> {
+    pub fn new(lists: &NeighborLists, monitor: &Monitor) -> Result<Self> {
         let mut of: Vec<u32> = lists.points().collect();
         for _ in 0..STEPS {
             monitor.check()?;
@@ -32,9 +31,7 @@ impl Groups {
             of = lists.points().map(|point| near(point).fold(of[point as usize], u32::min)).collect();
         }
         let mut order: Vec<u32> = lists.points().collect();
-        // Groups of one cell follow one another.
-        let place = |point: u32| (cells.first[of[point as usize] as usize], of[point as usize], point);
-        order.par_sort_unstable_by_key(|&point| place(point));
+        order.par_sort_unstable_by_key(|&point| (of[point as usize], point));
         Ok(Self { of, order })
     }
 

@@ -69,7 +69,7 @@ impl Join {
         Ok(())
     }
 
-    /// The local join of each of the points: of the new ones among its neighbors and reverse neighbors
+    /// The local join of each of the points: of the new ones among its nearest neighbors and reverse neighbors
     /// with each other and with the old ones. Those of a group have been joined already.
     #[allow(clippy::too_many_arguments)]
     pub fn local(
@@ -115,11 +115,11 @@ impl Join {
         Ok(())
     }
 
-    /// The neighbors of a point, and some of its reverse neighbors, new ones first; returns how many these are.
+    /// The nearest neighbors of a point, and some of its reverse neighbors, new ones first; returns how many these are.
     fn gather(&mut self, lists: &NeighborLists, reverse: &ReverseNeighbors, center: u32) -> usize {
         let Self { entries, points, limits, .. } = self;
         entries.clear();
-        entries.extend(lists.of(center).iter().map(|neighbor| neighbor.entry()));
+        entries.extend(lists.joined(center).iter().map(|neighbor| neighbor.entry()));
         entries.extend(reverse.of(center));
         // What is there twice is new only if both say so.
         entries.sort_unstable();

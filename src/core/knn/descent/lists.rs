@@ -9,7 +9,16 @@ use crate::core::monitor::Monitor;
 
 /// Places of a list beyond `k`, for those that the exact distances may prefer to what the scores in 8
 /// bits rank before them. More of them make every join larger: its pairs grow with the square of a list.
-pub const SPARE: usize = 8;
+const SPARE: usize = 8;
+
+/// Of a list the nearest that take part in local joins. The pairs of a join grow with their square, and what the others
+/// would add is mostly found by those.
+pub const JOINED: usize = 32;
+
+/// Places of a list for `k` neighbors: enough to be joined too, however few are asked for.
+pub fn width(k: usize) -> usize {
+    k.max(JOINED) + SPARE
+}
 
 /// For each point the best neighbors found so far, in order.
 pub struct NeighborLists {
@@ -21,7 +30,7 @@ pub struct NeighborLists {
 
 impl NeighborLists {
     pub fn new(n: usize, k: usize) -> Self {
-        let width = k + SPARE;
+        let width = width(k);
         Self { width, neighbors: vec![Neighbor::ABSENT; n * width], limits: vec![i32::MIN; n] }
     }
 
@@ -43,20 +52,26 @@ impl NeighborLists {
         }
     }
 
+    /// Those that take part in local joins.
+    pub fn joined(&self, point: u32) -> &[Neighbor] {
+        let list = self.of(point);
+        &list[..list.len().min(JOINED)]
+    }
+
     pub fn points(&self) -> impl IndexedParallelIterator<Item = u32> {
         (0..self.limits.len() as u32).into_par_iter().with_min_len(RANGE)
     }
 
-    /// How many neighbors are new.
+    /// How many neighbors that take part in local joins are new.
     pub fn new_neighbors(&self) -> usize {
-        self.points().map(|point| self.of(point).iter().filter(|neighbor| neighbor.is_new()).count()).sum()
+        self.points().map(|point| self.joined(point).iter().filter(|neighbor| neighbor.is_new()).count()).sum()
     }
 
     /// The neighbors of these points were in their local joins, and are old from now on.
     pub fn make_old(&mut self, units: &[&[u32]]) {
         for &point in units.iter().copied().flatten() {
             let list = &mut self.neighbors[point as usize * self.width..][..self.width];
-            list.iter_mut().filter(|neighbor| **neighbor != Neighbor::ABSENT).for_each(Neighbor::make_old);
+            list.iter_mut().take(JOINED).filter(|neighbor| **neighbor != Neighbor::ABSENT).for_each(Neighbor::make_old);
         }
     }
 

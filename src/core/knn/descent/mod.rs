@@ -5,10 +5,11 @@
 //! iteration makes the local join of every point: of its neighbors and its reverse neighbors, each new one
 //! with each other. What is different here:
 //!
-//! - The lists do not begin at random, but with the best of a few overlapping [cells], each of the points
+//! - The lists do not begin at random, but with the best of overlapping [cells], each of the points
 //!   that are nearest to one pivot, and of a point's [group](groups), of points that have each other near
-//!   the top.
-//! - Of reverse neighbors a [sample](reverse) of about one number is taken; of the others all.
+//!   the top. After these most of what is near is known, and an iteration or two do.
+//! - Only a point's [nearest neighbors](JOINED) are joined, and a [sample](reverse) of about one number of those
+//!   that have it among theirs.
 //! - A join is made of products in 8 bits, see [`Codes`]. The exact distances only order what is left at
 //!   the end.
 //! - [Equal rows](super::copies) stand for each other at the end, whichever of them a list has.
@@ -27,17 +28,17 @@ use rayon::prelude::*;
 
 use super::candidate::{Candidate, sort_exact, write};
 use super::copies::Copies;
-use super::exact;
 use super::graph::KnnGraph;
 use super::products::{Codes, Scale};
 use super::search::Search;
 use crate::core::error::Result;
 use crate::core::monitor::{Monitor, Phase};
-use cells::{CELLS, Cells};
+use cells::Cells;
 use groups::Groups;
 use join::Join;
-use lists::{NeighborLists, SPARE};
-use reverse::{ReverseNeighbors, SAMPLE};
+use lists::{JOINED, NeighborLists, width};
+use neighbor::Neighbor;
+use reverse::ReverseNeighbors;
 use updates::{Update, Updates};
 
 /// Dimensions at most.
@@ -58,24 +59,30 @@ const BATCH: usize = 1 << 13;
 const UNIT: usize = 64;
 
 /// Updates by a point's local join, about, to estimate memory by.
-const UPDATES: usize = 600;
+const UPDATES: usize = 150;
 
 /// Iterations at most. In later ones little is new, and the graph is only approximate anyway.
-const ITERATIONS: usize = 4;
+const ITERATIONS: usize = 3;
 
-/// The precision parameter delta of the paper: an iteration after which fewer of all neighbors than this
-/// share are new is the last. (The paper counts updates, and proposes 0.001.)
-const DELTA: f64 = 0.01;
+/// The precision parameter delta of the paper: an iteration after which fewer than this share of the neighbors that are
+/// [joined](JOINED) are new is the last. (The paper counts updates, and proposes
+/// 0.001; here the first iteration starts from lists that are nearly right.)
+const DELTA: f64 = 0.07;
 
 /// Rows that are written at a time.
 const ROWS: usize = 64;
 
+/// Rows whose neighbors wait to be copied to their places.
+const WRITTEN: usize = 1 << 14;
+
 /// Peak bytes: of the search for the cells, or of an iteration.
 pub(super) fn memory(n: usize, k: usize, dim: usize, threads: usize) -> u64 {
-    let cells = exact::memory(n, None, CELLS, dim, threads) + (n * CELLS * 16) as u64;
-    let lists = n * ((k + SPARE) * 8 + (SAMPLE + CELLS) * 4 + 40);
-    let updates = n.min(BATCH) * UPDATES * size_of::<Update>();
-    (n * Codes::row_bytes(dim)) as u64 + cells.max((lists + updates) as u64)
+    let (finding, held) = Cells::memory(n, dim, threads);
+    // Lists, and for each point its limit, its group, its place in their order and its reverse neighbors.
+    let lists = n * (width(k) * size_of::<Neighbor>() + 12 + (JOINED + 4) * 4);
+    let of_cells = n.min(CELLS_AT_ONCE * threads * Cells::points_in_one(n)) * width(k);
+    let updates = of_cells.max(n.min(BATCH) * UPDATES) * size_of::<Update>();
+    finding.max(held + (n * Codes::row_bytes(dim) + lists + updates) as u64)
 }
 
 /// The neighbors of these rows among each other, which are more than `k`.
@@ -99,8 +106,8 @@ pub(super) fn search_among(
 pub(super) fn search(search: &Search, copies: &Copies, graph: &mut KnnGraph, monitor: &Monitor) -> Result<()> {
     let (n, k) = (search.base.len(), graph.k);
     let scale = Scale::new(search, monitor)?;
-    let codes = Codes::new(search, &scale, monitor)?;
     let cells = Cells::new(search, &scale, 0.0..0.1, monitor)?;
+    let codes = Codes::new(search, &cells.rows, &scale, monitor)?;
     drop(scale);
     let mut lists = NeighborLists::new(n, k);
     let all_pairs = |join: &mut Join, lists: &NeighborLists, points: &[u32], updates: &mut Updates| {
@@ -112,7 +119,7 @@ pub(super) fn search(search: &Search, copies: &Copies, graph: &mut KnnGraph, mon
         let updates = join(&lists, parts, &phase, &all_pairs)?;
         lists.update(&updates, monitor)?;
     }
-    let groups = Groups::new(&lists, &cells, monitor)?;
+    let groups = Groups::new(&lists, monitor)?;
     let parts = groups.parts(LARGEST);
     let phase = monitor.phase(0.35..0.4, parts.len());
     for parts in parts.chunks(BATCH) {
@@ -133,32 +140,42 @@ pub(super) fn search(search: &Search, copies: &Copies, graph: &mut KnnGraph, mon
             lists.make_old(units);
             lists.update(&updates, monitor)?;
         }
-        if (lists.new_neighbors() as f64) < DELTA * (n * k) as f64 {
+        if (lists.new_neighbors() as f64) < DELTA * (n * JOINED) as f64 {
             break;
         }
     }
 
     drop(codes);
     let phase = monitor.phase(0.9..1.0, n.div_ceil(ROWS));
-    let rows = graph.neighbors.par_chunks_mut(ROWS * k).zip(graph.distances.par_chunks_mut(ROWS * k));
-    rows.enumerate().try_for_each_init(
-        || (Vec::new(), Vec::new()),
-        |(candidates, nearest), (unit, (neighbors, distances))| {
-            phase.step()?;
-            for place in 0..neighbors.len() / k {
-                let row = (unit * ROWS + place) as u32;
-                let near = lists.of(row).iter().map(|neighbor| neighbor.point());
-                candidates.clear();
-                candidates.extend(near.chain([row]).map(|point| Candidate::new(0.0, copies.first(point))));
-                candidates.sort_unstable();
-                candidates.dedup();
-                sort_exact(candidates, row, search);
-                copies.nearest(candidates, row, k, nearest);
-                write(nearest, &mut neighbors[place * k..][..k], &mut distances[place * k..][..k]);
-            }
-            Ok(())
-        },
-    )
+    // As near points have near numbers, their rows are often in the cache.
+    let (rows, mut neighbors, mut distances) = (&cells.rows, vec![0; WRITTEN * k], vec![0.0; WRITTEN * k]);
+    for start in (0..n).step_by(WRITTEN) {
+        let end = (start + WRITTEN).min(n);
+        let units = neighbors.par_chunks_mut(ROWS * k).zip(distances.par_chunks_mut(ROWS * k));
+        units.zip(rows[start..end].par_chunks(ROWS)).enumerate().try_for_each_init(
+            || (Vec::new(), Vec::new()),
+            |(candidates, nearest), (unit, ((neighbors, distances), unit_rows))| {
+                phase.step()?;
+                for (at, &row) in unit_rows.iter().enumerate() {
+                    let near = lists.of((start + unit * ROWS + at) as u32).iter();
+                    let near = near.map(|neighbor| rows[neighbor.point() as usize]);
+                    candidates.clear();
+                    candidates.extend(near.chain([row]).map(|row| Candidate::new(0.0, copies.first(row))));
+                    candidates.sort_unstable();
+                    candidates.dedup();
+                    sort_exact(candidates, row, search);
+                    copies.nearest(candidates, row, k, nearest);
+                    write(nearest, &mut neighbors[at * k..][..k], &mut distances[at * k..][..k]);
+                }
+                Ok(())
+            },
+        )?;
+        for (at, &row) in rows[start..end].iter().enumerate() {
+            graph.neighbors[row as usize * k..][..k].copy_from_slice(&neighbors[at * k..][..k]);
+            graph.distances[row as usize * k..][..k].copy_from_slice(&distances[at * k..][..k]);
+        }
+    }
+    Ok(())
 }
 
 /// What the joins of these points find; each step of the phase is one of them.

@@ -1,4 +1,4 @@
-//! Reverse neighbors: the points in whose lists a point is.
+//! Reverse neighbors: the points among whose nearest a point is.
 
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
@@ -14,7 +14,7 @@ use crate::core::sparse::starts;
 /// Of the reverse neighbors of a point, about so many take part in its local join: the sample of the
 /// paper, by a number and not by a rate, so that a point in the lists of very many does not make a join
 /// of the square of their number. More find more: see "NN-descent" in docs/notes/benchmarks.md.
-pub const SAMPLE: usize = 128;
+pub const SAMPLE: usize = 64;
 
 /// For each point a sample of its reverse neighbors, each an entry as [`Neighbor::entry`].
 pub struct ReverseNeighbors {
@@ -30,7 +30,7 @@ impl ReverseNeighbors {
         let each = |action: &(dyn Fn(u32, Neighbor) + Sync)| {
             lists.points().try_for_each(|point| {
                 monitor.check()?;
-                lists.of(point).iter().for_each(|&neighbor| action(point, neighbor));
+                lists.joined(point).iter().for_each(|&neighbor| action(point, neighbor));
                 Ok(())
             })
         };

@@ -69,24 +69,25 @@ impl Codes {
         dim.next_multiple_of(LINE) + size_of::<i32>()
     }
 
-    pub fn new(search: &Search, scale: &Scale, monitor: &Monitor) -> Result<Self> {
+    /// Those of some rows of the base, in this order.
+    pub fn new(search: &Search, rows: &[u32], scale: &Scale, monitor: &Monitor) -> Result<Self> {
         let points = search.base;
         let width = points.dim().div_ceil(LINE);
-        let mut lines = vec![[0; LINE]; points.len() * width];
-        let mut offsets = vec![0; points.len()];
+        let mut lines = vec![[0; LINE]; rows.len() * width];
+        let mut offsets = vec![0; rows.len()];
         let unit = (scale.scale * f64::from(scale.code.step)).powi(2);
-        (lines.par_chunks_exact_mut(width).zip(&mut offsets).enumerate()).try_for_each_init(
+        (lines.par_chunks_exact_mut(width).zip(&mut offsets).zip(rows)).try_for_each_init(
             || (Vec::new(), Vec::new()),
-            |(features, whole), (row, (lines, offset))| {
+            |(features, whole), ((lines, offset), &row)| {
                 monitor.check()?;
                 whole.clear();
-                scale.quantize(points.row(row), features, whole);
+                scale.quantize(points.row(row as usize), features, whole);
                 let code = lines.as_flattened_mut();
                 coarsen(whole, scale.code.step, scale.code.most, code);
                 *offset = match points.metric() {
                     // Half the squared length of the code itself: so the nearest codes have the greatest scores.
                     Metric::Cosine | Metric::L2sq => dot_i8(code, code) as i32 / 2,
-                    Metric::Ip => (scale.base()[row] / unit) as i32,
+                    Metric::Ip => (scale.base()[row as usize] / unit) as i32,
                 };
                 Ok(())
             },

@@ -135,8 +135,13 @@ fn scores_order_as_distances_do() {
             let points = Points::new(rounded(&grid_values(n, dim), dim, precision), metric, &Monitor::new()).unwrap();
             for instructions in Instructions::available() {
                 let search = Search { base: &points, queries: None, same: &[], instructions };
-                let codes =
-                    Codes::new(&search, &Scale::new(&search, &Monitor::new()).unwrap(), &Monitor::new()).unwrap();
+                let codes = Codes::new(
+                    &search,
+                    &(0..search.base.len() as u32).collect::<Vec<_>>(),
+                    &Scale::new(&search, &Monitor::new()).unwrap(),
+                    &Monitor::new(),
+                )
+                .unwrap();
                 let (rows, columns): (Vec<u32>, Vec<u32>) = ((40..45).collect(), (0..n as u32 - 1).collect());
                 let (mut panel, mut hits) = (Panel::default(), vec![]);
                 panel.hold(&codes, &rows, &[i32::MIN; 5]);

@@ -135,7 +135,8 @@ fn auto_is_exact_for_queries_and_where_descent_is_not_five_times_as_fast_and_goo
     assert_eq!(resolved(10_000_000, false, 256, 80), Method::NnDescent);
     assert_eq!(resolved(10_000_000, true, 256, 80), Method::Exact);
     assert_eq!(resolved(10_000_000, false, 1 << 17, 80), Method::Exact);
-    assert_eq!(resolved(10_000_000, false, 256, 10), Method::Exact);
+    assert_eq!(resolved(10_000_000, false, 256, 10), Method::NnDescent);
+    assert_eq!(resolved(10_000_000, false, 256, 1000), Method::Exact);
     for (dim, k) in [(64, 80), (256, 100), (768, 200)] {
         let ratio = |n| {
             let [exact, descent] = estimates(n, dim, k);
