@@ -60,23 +60,6 @@ def clusters(count: int | None, points: int, function: str) -> None:
         raise ValueError(f"{function}: clusters must be at most {points}, the number of points, got {count}")
 
 
-def copies(rows: DataFrame, most: int, function: str) -> None:
-    """Refuse more equal rows than stand in lists: the extension sees past them, the graph of lines does not."""
-    key = F.xxhash64("embedding")
-    often = rows.groupBy(key.alias("key")).count().where(F.col("count") > most).select("key")
-    if often.isEmpty():
-        return
-    alike = rows.withColumn("key", key).join(often, "key", "left_semi").groupBy("embedding")
-    found = alike.agg(F.count("*").alias("count"), F.min("id").alias("id")).where(F.col("count") > most)
-    first = found.orderBy(F.desc("count"), "id").first()
-    if first is not None:
-        raise ValueError(
-            f"{function}: {first['count']} rows have the embedding of id {first['id']}, and on Spark all of them would "
-            f"be neighbors of each other: keep {most} rows of each embedding at most, and give the others the cluster "
-            "of one of these; or set copies=None, which is copies := NULL in SQL"
-        )
-
-
 def absent(function: str, **given) -> None:
     """Refuse what only the extension on one machine has."""
     for name, value in given.items():

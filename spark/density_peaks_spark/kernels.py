@@ -5,6 +5,7 @@ order of ids. A matrix travels as *rows*, one a point: its number, the columns (
 row as bytes. A kernel that needs DuckDB takes `connect`, which gives a connection with the extension.
 """
 
+import hashlib
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
@@ -28,6 +29,7 @@ CLUSTERS = pa.schema(
     ]
 )
 PARENTS = pa.schema([("n", pa.int32()), ("parent", pa.int32()), ("delta", pa.float64())])
+VECTORS = pa.schema([("n", pa.int32()), ("vector", pa.binary()), ("distance", pa.float32())])
 
 Batches = Iterator[pa.RecordBatch]
 Kernel = Callable[[Batches], Batches]
@@ -144,6 +146,78 @@ def _checked(ids: pa.Array, embeddings: pa.Array, metric: str):
     return problem, width, squared, binaries(values, starts)
 
 
+# ---- copies
+
+
+def vectors(metric: str, precision: str, dim: int) -> Kernel:
+    """What tells the vector of each point from others, as the extension keeps it, and how far a copy is from it."""
+
+    def run(batches: Batches) -> Batches:
+        for batch in batches:
+            values, _ = flat(batch.column("embedding"), "<f4")
+            kept, scale = _rounded(values.reshape(-1, dim), precision)
+            squared = _squared_lengths(kept)
+            # Under other metrics exactly 0.
+            distance = 1 - squared * (scale * scale) if metric == "ip" else np.zeros(len(batch))
+            if metric != "cosine":
+                kept = np.column_stack([kept.view(np.uint8), scale[:, None].view(np.uint8)])
+            elif precision == "f32":
+                # Where rows have a scale, that alone makes their length 1.
+                kept = (kept / np.sqrt(squared)[:, None]).astype(np.float32)
+            vector = pa.array([hashlib.blake2b(row, digest_size=16).digest() for row in kept], pa.binary())
+            columns = [batch.column("n"), vector, pa.array(distance.astype(np.float32))]
+            yield pa.RecordBatch.from_arrays(columns, schema=VECTORS)
+
+    return run
+
+
+def _rounded(rows: np.ndarray, precision: str) -> tuple[np.ndarray, np.ndarray]:
+    """Rows as the extension rounds them, without negative zeros, which equal others, and their scales."""
+    if precision == "f32":
+        return rows + np.float32(0), np.ones(len(rows))
+    greatest = np.abs(rows).max(axis=1)
+    if precision == "f16":
+        power = np.maximum(greatest, np.finfo(np.float32).tiny).view(np.uint32) & np.uint32(0x7F800000)
+        scale = power.view(np.float32) / np.float32(16384)
+        kept = (rows / scale[:, None]).astype(np.float16) + np.float16(0)
+    else:
+        greatest = np.maximum(greatest, np.finfo(np.float32).smallest_subnormal)
+        scale = greatest / np.float32(127)
+        low = scale.astype(np.float64) * 127 < greatest
+        scale[low] = np.nextafter(scale[low], np.float32(np.inf))
+        kept = np.rint(rows / scale[:, None]).astype(np.int8)
+    return kept, scale.astype(np.float64)
+
+
+def _squared_lengths(rows: np.ndarray) -> np.ndarray:
+    """Sums as the extension makes them: in eight lanes, and what is left of a row on its own."""
+    squares = np.square(rows, dtype=np.float64)
+    whole = rows.shape[1] // 8 * 8
+    lanes, total, rest = np.zeros((len(rows), 8)), np.zeros(len(rows)), np.zeros(len(rows))
+    for at in range(0, whole, 8):
+        lanes += squares[:, at : at + 8]
+    for lane in lanes.T:
+        total += lane
+    for column in squares[:, whole:].T:
+        rest += column
+    return total + rest
+
+
+def copied(k: int) -> Kernel:
+    """Rows of the graph of points that stand in no list: that of the first of their copies, and this one."""
+
+    def run(batches: Batches) -> Batches:
+        for batch in batches:
+            rows = unpack(batch)
+            found = candidates(rows.columns, rows.values.astype(np.float32))
+            first = candidates(batch.column("first").to_numpy(), batch.column("distance").to_numpy())
+            best = np.column_stack([padded(rows.width, found, k), first])
+            best.sort(axis=1)
+            yield from neighbors(rows.n, best[:, :k])
+
+    return run
+
+
 # ---- the graph
 
 
@@ -209,10 +283,24 @@ def _by_point(edges: Batches, k: int) -> Iterator[tuple[np.ndarray, np.ndarray]]
 
 
 def _points(src: np.ndarray, found: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
-    n, starts, width = np.unique(src, return_index=True, return_counts=True)
-    full = np.full((len(n), k), ABSENT)
-    full[np.repeat(np.arange(len(n)), width), np.arange(len(src)) - np.repeat(starts, width)] = found
-    return n, full
+    n, width = np.unique(src, return_counts=True)
+    return n, padded(width, found, k)
+
+
+def padded(width: np.ndarray, found: np.ndarray, k: int) -> np.ndarray:
+    """Candidates of points, laid end to end, in k places each."""
+    full = np.full((len(width), k), ABSENT)
+    full[np.arange(k) < width[:, None]] = found
+    return full
+
+
+def neighbors(n: np.ndarray, best: np.ndarray) -> Batches:
+    """Rows of the graph from candidates in order."""
+    full = best != ABSENT
+    held = best[full]
+    distance = unordered((held >> np.uint64(32)).astype(np.uint32)).astype(np.float64)
+    dst = (held & np.uint64(0xFFFFFFFF)).astype(np.uint32)
+    yield from pack(Rows(n, full.sum(axis=1), dst, distance))
 
 
 def nearest(one: np.ndarray, other: np.ndarray) -> np.ndarray:
@@ -244,11 +332,7 @@ def merge_lines(k: int, block_rows: int, points: int) -> Kernel:
                 rest = np.delete(np.arange(len(n)), once)
                 n, found = n[rest], found[rest]
         if best is not None:
-            full = best != ABSENT
-            held = best[full]
-            distance = unordered((held >> np.uint64(32)).astype(np.uint32)).astype(np.float64)
-            dst = (held & np.uint64(0xFFFFFFFF)).astype(np.uint32)
-            yield from pack(Rows(first + np.arange(len(best)), full.sum(axis=1), dst, distance))
+            yield from neighbors(first + np.arange(len(best)), best)
 
     return run
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 import numpy as np
-from pyspark.sql import DataFrame
+from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 from pyspark.sql.functions import col
 
@@ -37,18 +37,47 @@ def graph(
     else:
         raise ValueError(f"{run.function}: m must be a prime below 200, got {m!r}")
 
+    unlisted = _unlisted(run, points, made)
+
     def make() -> DataFrame:
         line = kernels.line_graph(run.connect(), k, metric, precision, points.dim, lines.block_rows)
         merge = kernels.merge_lines(k, lines.block_rows, points.total)
-        sent = points.rows.select("n", "embedding", F.explode(F.expr(lines.lines_of("n"))).alias("line"))
+        listed = points.rows if unlisted is None else points.rows.join(unlisted, "n", "left_anti")
+        sent = listed.select("n", "embedding", F.explode(F.expr(lines.lines_of("n"))).alias("line"))
         sent = sent.repartitionById(lines.lines, col("line")).select("n", "embedding")
         found = mapped(sent, line, kernels.CANDIDATES).repartitionById(lines.blocks, col("block"))
         return mapped(found, merge, kernels.ROWS)
 
-    found = Matrix(run.stage("graph", made, make), points, made)
+    rows = run.stage("graph", made, make)
+    if unlisted is not None:
+        rows = _with_copies(rows, unlisted, k)
+    found = Matrix(rows, points, made)
     if metric == "ip":
         _above_zero(run, found)
     return found
+
+
+def _unlisted(run: Run, points: Points, made: dict) -> DataFrame | None:
+    """The points that stand in no list, with the first of their copies, which does, and its distance."""
+    if made["copies"] is None:
+        return None
+
+    def make() -> DataFrame:
+        kernel = kernels.vectors(made["metric"], made["precision"], points.dim)
+        rows = mapped(points.rows.select("n", "embedding"), kernel, kernels.VECTORS)
+        same = Window.partitionBy("vector")
+        places = {"place": F.row_number().over(same.orderBy("n")), "first": F.min("n").over(same)}
+        return rows.withColumns(places).where(col("place") > made["copies"]).select("n", "first", "distance")
+
+    copies = run.stage("copies", {name: value for name, value in made.items() if name != "k"}, make)
+    return None if copies.isEmpty() else copies
+
+
+def _with_copies(rows: DataFrame, unlisted: DataFrame, k: int) -> DataFrame:
+    """A graph with rows of the points that stand in no list."""
+    firsts = rows.withColumnRenamed("n", "first").join(unlisted, "first")
+    filled = mapped(firsts.select("n", "first", "distance", "columns", "values"), kernels.copied(k), kernels.ROWS)
+    return rows.join(unlisted, "n", "left_anti").union(filled)
 
 
 def _above_zero(run: Run, graph: Matrix) -> None:

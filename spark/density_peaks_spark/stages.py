@@ -16,13 +16,14 @@ def knn_graph(
     id: str = "id",
     embedding: str = "embedding",
     precision: str = "f32",
+    copies: int | None = None,
     workdir: str,
     m: int | None = None,
     memory: str | int | None = None,
 ) -> DataFrame:
     """The k nearest neighbors of each point, exact: src, dst, rank, distance."""
     run = Run(points.sparkSession, "knn_graph", workdir, memory)
-    options = {"k": k, "metric": metric, "precision": precision}
+    options = {"k": k, "metric": metric, "precision": precision, "copies": copies}
     with worker.connect() as con:
         check.arguments(con, "knn_graph", ["points"], id=id, embedding=embedding, **options)
     graph = matrices.graph(run, points, id, embedding, options, m)
@@ -165,11 +166,11 @@ def cluster_embeddings(
     check.absent(run.function, **missing, partition_by=partition_by)
     if method not in ("exact", "auto"):
         raise ValueError(f"cluster_embeddings: the graph on Spark is exact, and method is {method!r}; leave it out")
-    of_graph = {"k": k, "metric": metric, "precision": precision}
+    of_graph = {"k": k, "metric": metric, "precision": precision, "copies": copies}
     later = {"kernel": kernel, "sigma": sigma, "epsilon": epsilon, "max_iterations": max_iterations, "tau": tau}
     with worker.connect() as con:
         names = {"id": id, "embedding": embedding}
-        check.arguments(con, run.function, ["points"], **names, **of_graph, **later, copies=copies, clusters=clusters)
+        check.arguments(con, run.function, ["points"], **names, **of_graph, **later, clusters=clusters)
         auto = tau == "auto" or sigma == "auto" and kernel != "linear"
 
         def fits(points: Points) -> None:
@@ -178,9 +179,6 @@ def cluster_embeddings(
                 check.on_driver(con, points.total, k, run.function)
             else:
                 check.collected(run.spark, points.total, run.function)
-            if copies is not None:
-                with run.described("check copies"):
-                    check.copies(points.rows, copies, run.function)
 
         graph = matrices.graph(run, points, id, embedding, of_graph, m, fits)
     if auto:

@@ -34,13 +34,31 @@ def checked(embeddings: np.ndarray, metric: str) -> pa.RecordBatch:
     return batch
 
 
-def graph(con, embeddings: np.ndarray, k: int, m: int, metric="cosine", precision="f32") -> list[pa.RecordBatch]:
+def unlisted(points: pa.RecordBatch, dim: int, copies: int, metric: str, precision: str) -> dict[int, tuple]:
+    """Of points that stand in no list, the first of their copies, and its distance."""
+    n = pa.array(range(len(points)), pa.int32())
+    rows = pa.table({"n": n, "embedding": points.column("embedding")})
+    seen, found = defaultdict(list), {}
+    for batch in kernels.vectors(metric, precision, dim)(iter(rows.to_batches(50))):
+        for n, vector, distance in zip(*(column.to_pylist() for column in batch.columns)):
+            seen[vector].append(n)
+            if len(seen[vector]) > copies:
+                found[n] = (seen[vector][0], distance)
+    return found
+
+
+def graph(
+    con, embeddings: np.ndarray, k: int, m: int, metric="cosine", precision="f32", copies=None
+) -> list[pa.RecordBatch]:
     """Rows of the graph, by every line and block, in batches of 50 points."""
     points = checked(embeddings, metric)
     total, dim = embeddings.shape
     k, lines = min(k, total - 1), Plane(total, m)
     on, blocks = defaultdict(list), defaultdict(list)
+    others = unlisted(points, dim, copies, metric, precision) if copies else {}
     for n in range(total):
+        if n in others:
+            continue
         for line in lines_through(m, n // lines.block_rows):
             on[line].append(n)
     line = kernels.line_graph(lambda: con, k, metric, precision, dim, lines.block_rows)
@@ -55,7 +73,19 @@ def graph(con, embeddings: np.ndarray, k: int, m: int, metric="cosine", precisio
         # In another order than they came, and several lines of a point in one batch.
         batches = pa.Table.from_batches(members[::-1]).combine_chunks().to_batches(50)
         found += merge(iter(batches))
-    return found
+    return with_copies(found, others, k) if others else found
+
+
+def with_copies(found: list[pa.RecordBatch], others: dict[int, tuple], k: int) -> list[pa.RecordBatch]:
+    rows = [row for row in pa.Table.from_batches(found).to_pylist() if row["n"] not in others]
+    firsts = {row["n"]: row for row in rows}
+    filled = [
+        {**firsts.get(first, {"columns": b"", "values": b""}), "n": n, "first": first, "distance": distance}
+        for n, (first, distance) in others.items()
+    ]
+    schema = kernels.ROWS.append(pa.field("first", pa.int32())).append(pa.field("distance", pa.float32()))
+    batches = pa.Table.from_pylist(filled, schema).to_batches()
+    return [*pa.Table.from_pylist(rows, kernels.ROWS).to_batches(), *kernels.copied(k)(iter(batches))]
 
 
 def edges_of(batches) -> list[tuple]:
@@ -97,6 +127,28 @@ def test_equal_embeddings_are_neighbors_in_order_of_their_ids(con, m):
     con.register("points", arrow(embeddings))
     expected = con.sql(call("knn_graph", "points", k=6, method="exact") + " ORDER BY src, rank").fetchall()
     assert edges_of(graph(con, embeddings, 6, m)) == expected
+
+
+@pytest.mark.parametrize("metric", ["cosine", "ip", "l2sq"])
+@pytest.mark.parametrize("precision", ["f32", "f16", "i8"])
+@pytest.mark.parametrize("dim", [3, 8, 21])
+def test_copies_are_what_the_extension_takes_for_equal(con, metric, precision, dim):
+    points = blobs(100, dim)
+    # Of length 1, so that under ip all bits of a squared length show.
+    points /= np.linalg.norm(points, axis=1, keepdims=True)
+    embeddings = np.repeat(points, 9, axis=0)
+    # Of some, a scale or the last bit makes another vector, or not, by what is kept of them.
+    scales = np.array([1, 1, 0.5, 0.3, 0.1, 1, 0.7, 0.99999994, 1], np.float32)
+    embeddings *= np.tile(scales, 100)[:, None]
+    embeddings[::7, 0] = -0.0
+    embeddings[3::7, 0] = 0.0
+    embeddings = embeddings[np.random.default_rng(1).permutation(len(embeddings))]
+    con.register("points", arrow(embeddings))
+    given = {"k": 12, "metric": metric, "precision": precision}
+    for copies in (1, 3):
+        sql = call("knn_graph", "points", method="exact", copies=copies, **given)
+        expected = con.sql(sql + " ORDER BY src, rank").fetchall()
+        assert edges_of(graph(con, embeddings, m=3, copies=copies, **given)) == expected
 
 
 def test_a_line_fits_into_the_memory_that_the_plane_asks_for(con):

@@ -157,12 +157,15 @@ def test_a_run_goes_on_after_its_driver_was_killed(spark, con, tmp_path):
 
 
 # Each runs in a stage of its own.
-FACTORIES = ["check_points", "line_graph", "merge_lines", "transition", "diffuse", "wanted", "distances", "clusters"]
+FACTORIES = [
+    "check_points", "vectors", "line_graph", "merge_lines", "copied", "transition", "diffuse", "wanted", "distances",
+    "clusters",
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("fault", ["worker", "executor"])
 def test_what_is_killed_in_each_stage_is_done_again_with_the_same_result(spark, con, tmp_path, monkeypatch, fault):
-    points = arrow(blobs())
+    points = arrow(np.concatenate([blobs(), np.repeat(blobs(1), 5, axis=0)]))
     con.register("points", points)
     for name in FACTORIES:
         monkeypatch.setattr(kernels, name, failing_factory(getattr(kernels, name), tmp_path / name, fault))

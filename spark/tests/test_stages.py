@@ -2,6 +2,7 @@
 
 from datetime import date
 
+import numpy as np
 import pyarrow as pa
 import pytest
 
@@ -57,14 +58,27 @@ def test_ids_of_any_type_and_rows_in_any_order_give_the_same(
     both(spark, con, tmp_path, points, m, partitions, **{**NUMBERS, "sigma": sigma}, metric=metric, precision=precision)
 
 
-def test_many_copies_are_refused_or_all_neighbors(spark, con, tmp_path):
-    embeddings = blobs(100)
-    embeddings[[7, 20, 40, 60, 80]] = embeddings[7]
-    points = arrow(embeddings)
-    with pytest.raises(ValueError, match="^cluster_embeddings: 5 rows have the embedding of id 7, and .* set copies=None"):
-        dps.cluster_embeddings(spark.createDataFrame(points), workdir=tmp_path, **NUMBERS)
-    both(spark, con, tmp_path, points, 2, 3, **NUMBERS, copies=None)
-    both(spark, con, tmp_path, points, 2, 3, **NUMBERS, copies=5)
+PAPER = {"k": 80, "sigma": 0.1, "tau": 0.7, "max_iterations": 4}
+
+
+@pytest.mark.parametrize(
+    ("count", "given"),
+    [(5, {}), (20, {"precision": "f16"}), (5, {**PAPER, "precision": "i8"}), (20, PAPER)],
+    ids=str,
+)
+def test_of_many_copies_three_stand_for_all(spark, con, tmp_path, count, given):
+    pictures = blobs(40, groups=8)
+    embeddings = np.concatenate([np.repeat(pictures, count, axis=0), blobs(60, seed=2)])
+    embeddings = embeddings[np.random.default_rng(1).permutation(len(embeddings))]
+    both(spark, con, tmp_path, arrow(embeddings), 3, **given)
+
+
+@pytest.mark.parametrize("copies", [None, 1, 9])
+def test_copies_are_as_many_as_are_asked_for(spark, con, tmp_path, copies):
+    points = arrow(np.repeat(blobs(12) / 20, 9, axis=0))
+    both(spark, con, tmp_path, points, 2, 3, **NUMBERS, copies=copies, metric="ip")
+    many = dps.knn_graph(spark.createDataFrame(points), k=5, copies=copies, workdir=tmp_path, m=2).toArrow()
+    assert_equal(con, many, call("knn_graph", "points", k=5, copies=copies))
 
 
 def test_inner_products_of_short_embeddings(spark, con, tmp_path):
@@ -131,5 +145,4 @@ def test_labelled_data_is_clustered_as_on_one_machine(spark, con, tmp_path, name
     if not path.exists():
         pytest.skip(f"needs ../shared/data/{path.name}, which is not here")
     points = con.sql(f"SELECT id, embedding::FLOAT[] AS embedding FROM '{path}'").to_arrow_table()
-    # Some records of Cora have more than three copies.
-    both(spark, con, tmp_path, points, 3, k=20, sigma=0.1, tau=0.7, max_iterations=5, copies=None)
+    both(spark, con, tmp_path, points, 3, k=20, sigma=0.1, tau=0.7, max_iterations=5)
