@@ -31,6 +31,8 @@ def failing(kernel, marker: Path, fault: str):
             if once(marker):
                 description = TaskContext.get().getLocalProperty("spark.job.description")
                 marker.write_text(f"{description} {executor()}")
+                if fault == "straggler":
+                    time.sleep(3600)
                 os.kill(os.getpid() if fault == "worker" else executor(), signal.SIGKILL)
                 # The executor is gone, and this worker goes with it.
                 time.sleep(30)

@@ -1,6 +1,7 @@
 """What a long run needs: refusals before the work, resuming, faults, cancelling, groups, and the arithmetic."""
 
 import signal
+import socket
 import subprocess
 import sys
 import textwrap
@@ -154,6 +155,77 @@ def test_a_run_goes_on_after_its_driver_was_killed(spark, con, tmp_path):
     many = dps.cluster_embeddings(spark.read.parquet(path), workdir=tmp_path, **NUMBERS).toArrow()
     assert_equal(con, many, call("cluster_embeddings", "points", method="exact", **NUMBERS))
     assert graph.stat().st_mtime_ns == before
+
+
+OTHER_SESSION = """
+    import sys
+    from pathlib import Path
+    sys.path[:0] = [{package!r}, {tests!r}]
+    import conftest, density_peaks_spark, faults
+    from density_peaks_spark import kernels
+    straggler = Path({folder!r}) / "straggler"
+    if {straggles!r}:
+        kernels.line_graph = faults.failing_factory(kernels.line_graph, straggler, "straggler")
+    spark = conftest.session(**{conf!r})
+    points = spark.read.parquet({folder!r} + "/points.parquet")
+    found = density_peaks_spark.cluster_embeddings(points, workdir={folder!r} + "/run", m=2, **{numbers!r})
+    found.write.parquet({folder!r} + "/clusters")
+"""
+
+
+def in_another_session(con, tmp_path, straggles=False, **conf):
+    """That a run in a session with these settings gives what one machine does."""
+    points = arrow(blobs())
+    con.register("points", points)
+    con.execute(f"COPY points TO '{tmp_path}/points.parquet'")
+    names = {"package": str(PACKAGE), "tests": str(PACKAGE / "tests"), "folder": str(tmp_path), "numbers": NUMBERS}
+    code = textwrap.dedent(OTHER_SESSION).format(**names, straggles=straggles, conf=conf)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, done.stderr
+    many = con.sql(f"FROM '{tmp_path}/clusters/*.parquet'").to_arrow_table()
+    assert_equal(con, many, call("cluster_embeddings", "points", method="exact", **NUMBERS))
+
+
+@pytest.mark.parametrize("executors", [1, 3])
+def test_any_number_of_executors_gives_the_same(spark, con, tmp_path, executors):
+    in_another_session(con, tmp_path, master=f"local-cluster[{executors},1,1024]")
+
+
+@pytest.fixture
+def two_hosts(spark, tmp_path):
+    """A cluster of two workers with a host each: Spark has no second attempt of a task on the host of the first."""
+    import pyspark
+
+    command = [f"{pyspark.__path__[0]}/bin/spark-class"]
+    worker = ["org.apache.spark.deploy.worker.Worker", "--cores", "1", "--memory", "1g", "--webui-port", "0"]
+    port = free_port()
+    master = f"spark://127.0.0.1:{port}"
+    calls = [["org.apache.spark.deploy.master.Master", "--host", "127.0.0.1", "--port", str(port), "--webui-port", "0"]]
+    for host in ("127.0.0.1", "127.0.0.2"):
+        calls.append([*worker, "--host", host, "--work-dir", str(tmp_path / host), master])
+    processes = []
+    try:
+        for call in calls:
+            with open(tmp_path / "log", "a") as log:
+                processes.append(subprocess.Popen(command + call, stdout=log, stderr=log))
+        yield master
+    finally:
+        for process in processes:
+            process.terminate()
+            process.wait()
+
+
+def free_port() -> int:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        return taken.getsockname()[1]
+
+
+def test_a_straggler_is_overtaken_with_the_same_result(con, tmp_path, two_hosts):
+    speculation = {"spark.speculation": "true", "spark.speculation.quantile": "0.5", "spark.executor.memory": "1g"}
+    # It ends after an hour, unless another attempt is first.
+    in_another_session(con, tmp_path, straggles=True, master=two_hosts, **speculation)
+    assert (tmp_path / "straggler").read_text().startswith("density_peaks cluster_embeddings: graph")
 
 
 # Each runs in a stage of its own.
