@@ -81,7 +81,12 @@ pub fn ndde(transition: &Matrix, options: &NddeOptions, monitor: &Monitor) -> Re
 /// # Errors
 /// If a probability is negative or not finite, a row does not sum to 1, or the run is stopped.
 pub fn check_transition(transition: &Matrix, monitor: &Monitor) -> Result<()> {
-    (0..transition.rows()).into_par_iter().try_for_each(|i| {
+    check_rows(transition, |_| true, monitor)
+}
+
+/// The same of some rows.
+pub(crate) fn check_rows(transition: &Matrix, some: impl Fn(usize) -> bool + Sync, monitor: &Monitor) -> Result<()> {
+    (0..transition.rows()).into_par_iter().filter(|&i| some(i)).try_for_each(|i| {
         monitor.check()?;
         let (columns, probabilities) = row(transition, i);
         for (&j, &value) in columns.iter().zip(probabilities) {

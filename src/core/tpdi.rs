@@ -8,7 +8,7 @@ use crate::core::error::Result;
 use crate::core::kernels::prefetch;
 use crate::core::memory::filled;
 use crate::core::monitor::Monitor;
-use crate::core::ndde::check_transition;
+use crate::core::ndde::{check_rows, check_transition};
 use crate::core::sparse::{Matrix, ROWS, matrix, places, row, starts, units};
 
 /// How many neighbors ahead a row is asked for.
@@ -20,7 +20,22 @@ const AHEAD: usize = 6;
 /// # Errors
 /// If a probability is negative, a row does not sum to 1, or the run is stopped.
 pub fn tpdi(transition: &Matrix, monitor: &Monitor) -> Result<Matrix> {
+    check_transition(transition, monitor)?;
     distances(transition, monitor, &|i, j| i != j)
+}
+
+/// Those of the edges from some points, `sources`. The rows of these and of their neighbors are all that is read; others
+/// may be empty.
+///
+/// # Errors
+/// As [`tpdi`], of the rows that are read.
+pub fn tpdi_from(transition: &Matrix, sources: &[bool], monitor: &Monitor) -> Result<Matrix> {
+    let mut read = sources.to_vec();
+    for (i, _) in sources.iter().enumerate().filter(|(_, source)| **source) {
+        row(transition, i).0.iter().for_each(|&j| read[j as usize] = true);
+    }
+    check_rows(transition, |i| read[i], monitor)?;
+    distances(transition, monitor, &|i, j| sources[i] && i != j)
 }
 
 /// The distances that [`dpc`](crate::core::dpc::dpc()) looks at: of the edges that lead to a higher
@@ -29,6 +44,7 @@ pub fn tpdi(transition: &Matrix, monitor: &Monitor) -> Result<Matrix> {
 /// # Errors
 /// As [`tpdi`].
 pub fn tpdi_upward(transition: &Matrix, density: &[f64], monitor: &Monitor) -> Result<Matrix> {
+    check_transition(transition, monitor)?;
     distances(transition, monitor, &|i, j| above(density, j, i))
 }
 
@@ -37,7 +53,6 @@ fn distances(
     monitor: &Monitor,
     wanted: &(impl Fn(usize, usize) -> bool + Sync),
 ) -> Result<Matrix> {
-    check_transition(transition, monitor)?;
     let n = transition.rows();
     let mut roots = filled(0.0f64, transition.nnz())?;
     roots.par_iter_mut().zip(transition.data()).for_each(|(root, p)| *root = p.sqrt());
