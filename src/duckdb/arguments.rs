@@ -52,6 +52,11 @@ pub fn given(value: &Value, context: &Context) -> Result<Given> {
                 Read::Text(text)
             }
             LogicalTypeID::Boolean => value.get::<bool>()?.map_or(Read::Null, Read::Flag),
+            LogicalTypeID::List | LogicalTypeID::Array if logical_type.to_text()?.starts_with("VARCHAR[") => {
+                let texts = value.cast(context, &List::<String>::logical_type(context)?)?.get::<List<String>>()?;
+                let texts = texts.and_then(|list| list.0.into_iter().collect::<Option<Vec<String>>>());
+                texts.map_or(Read::Other(argument::Other {}), Read::Texts)
+            }
             LogicalTypeID::List | LogicalTypeID::Array => {
                 let numbers = value.cast(context, &List::<f64>::logical_type(context)?).ok();
                 let numbers = numbers.map(|value| value.get::<List<f64>>()).transpose()?.flatten();

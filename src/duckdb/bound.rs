@@ -1,14 +1,16 @@
 //! The check of a relation's columns, when the statement is bound: before any work, and with a
 //! message that names the relation and the way out.
 
-use duckdb_neo::Result;
 use duckdb_neo::bind_arguments::BindArguments;
+use duckdb_neo::connection::Context;
 use duckdb_neo::enums::FunctionProperty;
 use duckdb_neo::extension::Extension;
 use duckdb_neo::logical_type::{LogicalType, LogicalTypeID};
 use duckdb_neo::scalar::ScalarFunctionBuilder;
 use duckdb_neo::signature::{FunctionParameter, SignatureBuilder};
 use duckdb_neo::types::{Any, DuckDBType};
+use duckdb_neo::value::Value;
+use duckdb_neo::{Parameters, QueryParameter, Result};
 
 use super::embeddings::values_type;
 use super::errors::{binder, by_hand};
@@ -22,16 +24,17 @@ use crate::engine::relation::{Field, Relation, RowKey};
 /// A relation's columns, and how to complain of them.
 struct RelationColumns<'a> {
     relation: &'a Relation,
+    context: &'a Context,
     columns: Vec<(String, LogicalType)>,
 }
 
 /// Check a relation that is given as one of its rows, at this place of the arguments.
-pub fn check(relation: &Relation, arguments: &BindArguments<'_>, row: usize) -> Result<Bound> {
+pub fn check(relation: &Relation, context: &Context, arguments: &BindArguments<'_>, row: usize) -> Result<Bound> {
     let columns = arguments.logical_type(row)?.get_params()?.into_iter();
     let columns = columns.filter_map(|(name, column)| {
         column.get::<LogicalType>().transpose().map(|column| column.map(|column| (name, column)))
     });
-    let columns = RelationColumns { relation, columns: columns.collect::<Result<_>>()? };
+    let columns = RelationColumns { relation, context, columns: columns.collect::<Result<_>>()? };
     let id = match &relation.reads.key {
         RowKey::Id { column, hint } => columns.id(column, hint)?,
         RowKey::Ends => columns.ends()?,
@@ -72,7 +75,7 @@ impl RelationColumns<'_> {
             }
             Field::OptionalFlag { .. } => Ok(BoundField::Plain),
             Field::OtherId { column } => self.other_id(column, id).map(|()| BoundField::Plain),
-            Field::Label { column, hint } => self.id(column, hint).map(BoundField::Label),
+            Field::Label { columns, hint } => self.label(columns, hint).map(BoundField::Label),
             Field::Embedding { column, .. } => self.embedding(column).map(BoundField::Embedding),
             Field::Look { column } => self.embedding(column).map(|_| BoundField::Plain),
             Field::Strength { distances_only } => self.strength(*distances_only),
@@ -109,6 +112,20 @@ impl RelationColumns<'_> {
 
     fn id(&self, name: &str, hint: &str) -> Result<IdType> {
         IdType::new(self.get(name, hint)?)
+    }
+
+    /// The type of a column, or of a STRUCT of several.
+    fn label(&self, columns: &[String], hint: &str) -> Result<IdType> {
+        if let [column] = columns {
+            return self.id(column, hint);
+        }
+        let fields = columns.iter().map(|name| {
+            let column = self.get(name, hint)?;
+            Ok((&**name, Value::from_logical_type(self.context, column)?))
+        });
+        let fields = fields.collect::<Result<Vec<_>>>()?;
+        let fields: Vec<_> = fields.iter().map(|(name, column)| (*name, column as &dyn QueryParameter)).collect();
+        IdType::new(&LogicalType::create_from_id(self.context, LogicalTypeID::Struct, Parameters::named(&fields))?)
     }
 
     /// The type of both ends of an edge.
@@ -168,11 +185,11 @@ fn is_number(id: LogicalTypeID) -> bool {
 }
 
 /// Check a relation of a slot, and keep what was found.
-fn check_relation(arguments: &BindArguments<'_>) -> Result<()> {
+fn check_relation(context: &Context, arguments: &BindArguments<'_>) -> Result<()> {
     let slot = Slot::of(arguments)?;
     let at = place(arguments, slot.relations.len())?;
     let (node, relation) = &slot.relations[at];
-    let bound = check(relation, arguments, 2)?;
+    let bound = check(relation, context, arguments, 2)?;
     check_same_id_type(&slot, at, &bound)?;
     let dim = bound.fields.iter().find_map(|field| match field {
         BoundField::Embedding(dim) => *dim,

@@ -127,7 +127,7 @@ fn clusters_sql(function: &str, clusters: &str, id: &str) -> String {
 }
 
 /// `density_peaks_check_clusters(function, clusters, id, row)`: true, once it is bound.
-fn check_clusters(arguments: &BindArguments<'_>) -> Result<()> {
+fn check_clusters(context: &Context, arguments: &BindArguments<'_>) -> Result<()> {
     let text = |at: usize| {
         let value = arguments.value(at)?.map(|value| value.get::<String>()).transpose()?.flatten();
         value.ok_or_else(by_hand)
@@ -136,7 +136,7 @@ fn check_clusters(arguments: &BindArguments<'_>) -> Result<()> {
     let mut reads = StoredClusters::reads(&text(2)?);
     reads.fields.push(Field::Number { column: "density", null: Null::Is(f64::NAN) });
     let relation = Relation { function: NAME, argument: CLUSTERS.name, name: text(1)?, reads };
-    bound::check(&relation, arguments, 3).map(|_| ())
+    bound::check(&relation, context, arguments, 3).map(|_| ())
 }
 
 pub fn register(extension: &Extension) -> Result<()> {

@@ -61,7 +61,7 @@ impl<F: Fn() -> i64 + Send + Sync + 'static> ScalarCallbacks for NumberOf<F> {
 }
 
 /// Checks its arguments when it is bound; its value is true.
-pub struct CheckAtBind(pub fn(&BindArguments<'_>) -> Result<()>);
+pub struct CheckAtBind(pub fn(&Context, &BindArguments<'_>) -> Result<()>);
 
 impl ScalarCallbacks for CheckAtBind {
     type BindData = ();
@@ -80,8 +80,8 @@ impl ScalarCallbacks for CheckAtBind {
 }
 
 impl ScalarBindCallbacks for CheckAtBind {
-    fn bind(&self, _: &Context, arguments: BindArguments<'_>) -> Result<()> {
-        guarded(|| (self.0)(&arguments))
+    fn bind(&self, context: &Context, arguments: BindArguments<'_>) -> Result<()> {
+        guarded(|| (self.0)(context, &arguments))
     }
 }
 

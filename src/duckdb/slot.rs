@@ -141,7 +141,9 @@ impl Slot {
             _ => None,
         });
         match self.columns.get(column) {
-            Some((_, Type::Id(Whose::Label))) => label.ok_or_else(|| defect("labels without a type")),
+            Some((_, Type::Id(Whose::Label | Whose::LabelColumn))) => {
+                label.ok_or_else(|| defect("labels without a type"))
+            }
             _ => Ok(self
                 .bound
                 .iter()

@@ -19,7 +19,7 @@ use super::errors::{defect, refused};
 use super::ids::NATIVE_TYPES;
 use crate::engine::plan::{Plan, Program};
 use crate::engine::relation::{Field, Relation, RowKey};
-use crate::engine::table::Type;
+use crate::engine::table::{Type, Whose};
 
 pub fn identifier(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
@@ -64,7 +64,15 @@ impl Selected {
                 Field::Number { column, .. } => selected.add(column, name, |name| [format!("{name}::DOUBLE")]),
                 Field::Integer { column, .. } => selected.add(column, name, |name| [format!("{name}::BIGINT")]),
                 Field::OtherId { column } => selected.add(column, name, id_arguments),
-                Field::Label { column, .. } => selected.add(column, name, id_arguments),
+                Field::Label { columns, .. } => match &columns[..] {
+                    [column] => selected.add(column, name, id_arguments),
+                    columns => {
+                        let column = |column: &String| format!("{}: {}", literal(column), identifier(column));
+                        let columns = columns.iter().map(column).collect::<Vec<_>>().join(", ");
+                        selected.columns.push(format!("{{{columns}}} AS {name}"));
+                        selected.arguments.extend(id_arguments(name));
+                    }
+                },
                 Field::Embedding { column, .. } | Field::Look { column } => {
                     selected.add(column, name, embedding_arguments)
                 }
@@ -118,9 +126,13 @@ fn sink(token: u64, at: usize, relation: &Relation) -> String {
 /// The SQL of a plan, with a token that no statement had before.
 pub fn sql(token: u64, program: &Program, plan: &Plan) -> Result<String> {
     let columns = plan.columns().map_err(refused)?;
-    let selected = columns.iter().enumerate().map(|(at, (name, of_type))| {
-        let name = identifier(name);
+    let selected = columns.iter().enumerate().map(|(at, (column, of_type))| {
+        let name = identifier(column);
         match of_type {
+            Type::Id(Whose::LabelColumn) => {
+                let column = literal(column);
+                format!("struct_extract(density_peaks_id({token}, {at}, s.{name}), {column}) AS {name}")
+            }
             Type::Id(_) => format!("density_peaks_id({token}, {at}, s.{name}) AS {name}"),
             _ => format!("s.{name}"),
         }

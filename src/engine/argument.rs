@@ -11,6 +11,7 @@ pub enum Value {
     Number(f64),
     Text(String),
     Numbers(Vec<f64>),
+    Texts(Vec<String>),
     /// The result of an earlier call of the same program, by its place there.
     Stage {
         call: usize,

@@ -258,14 +258,27 @@ impl Takes for ColumnName {
     type Given = String;
 
     fn read(&self, argument: &Argument) -> Result<String, Wrong> {
-        // A list of names comes as another value.
         let way_out = match argument.value {
-            Value::Other(_) if argument.text.starts_with('[') => {
-                "; several make one in a view: SELECT *, (a, b) AS both"
-            }
+            Value::Texts(_) => "; several make one in a view: SELECT *, (a, b) AS both",
             _ => "",
         };
         text(argument, "a text").map(Into::into).map_err(|wrong| wrong + way_out)
+    }
+}
+
+/// The name of a column, or a list of such names, at least one.
+#[derive(Clone, Copy)]
+pub struct ColumnNames;
+
+impl Takes for ColumnNames {
+    type Given = Vec<String>;
+
+    fn read(&self, argument: &Argument) -> Result<Vec<String>, Wrong> {
+        match &argument.value {
+            Value::Text(name) => Ok(vec![name.clone()]),
+            Value::Texts(names) if !names.is_empty() => Ok(names.clone()),
+            _ => Err(must_be("a text or a list of texts", argument)),
+        }
     }
 }
 

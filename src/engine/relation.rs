@@ -46,8 +46,8 @@ pub enum Field {
     Integer { column: &'static str, null: Null<i64> },
     /// Another id of the type of the key; NULL is refused.
     OtherId { column: &'static str },
-    /// A value of any type, to be told apart; may be NULL.
-    Label { column: String, hint: &'static str },
+    /// A value of any type, to be told apart; may be NULL. Those of several columns are a STRUCT.
+    Label { columns: Vec<String>, hint: &'static str },
     /// True or false, kept as 1 or 0; where there is no such column, or a NULL, 0.
     OptionalFlag { column: &'static str },
     /// Lists or arrays of numbers.

@@ -27,6 +27,8 @@ pub enum Whose {
     Second,
     /// The second, of the type of the labels of the first relation.
     Label,
+    /// The same, of which the column of this name is shown.
+    LabelColumn,
 }
 
 impl Whose {

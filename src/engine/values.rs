@@ -289,7 +289,7 @@ pub struct Labels {
 impl Labels {
     pub fn reads(id: &str, label: String) -> Reads {
         let hint = "name the column of labels with label := '...'";
-        Reads::by_id(id, "", vec![Field::Label { column: label, hint }])
+        Reads::by_id(id, "", vec![Field::Label { columns: vec![label], hint }])
     }
 
     /// The label of each of these points.

@@ -49,7 +49,7 @@ CREATE VIEW deep AS SELECT * FROM (FROM faces ORDER BY hash(id));
 RELATIONS = re.findall(r"(?:TABLE|VIEW) (\w+)", TABLES) + ["nothing", "", "range(3)", 'a"b', "data/none.parquet"]
 NUMBERS = ["0", "1", "2", "3", "7", "80", "-1", "2147483647", "9223372036854775807", "-9223372036854775808", "1e308", "1e-320"]
 NUMBERS += ["0.5", "0.7", "1.0", "'nan'::DOUBLE", "'inf'::DOUBLE", "0.1::DECIMAL(18, 17)", "170141183460469231731687303715884105727"]
-OTHERS = ["NULL", "''", "'auto'", "true", "false", "[]", "[0.1, 0.9]", "[NULL]", "{'a': 1}", "'x'::BLOB", "DATE '2020-01-01'"]
+OTHERS = ["NULL", "''", "'auto'", "true", "false", "[]", "[0.1, 0.9]", "['label', 'part']", "[NULL]", "{'a': 1}", "'x'::BLOB", "DATE '2020-01-01'"]
 OTHERS += ["repeat('x', 100000)", "INTERVAL 1 DAY", "MAP {1: 2}", "current_setting('threads')"]
 WORDS = {
     "metric": ["cosine", "ip", "l2sq", "Cosine"], "kernel": ["auto", "exp", "linear"], "precision": ["f32", "f16", "i8"],
@@ -62,7 +62,7 @@ WORDS = {
 FINE = {
     "source": ["faces", "texts", "structs", "wide"], "graph": ["g", "s"], "transition": ["p"], "density": ["r"], "distance": ["d"],
     "clusters": ["clusters"], "base": ["faces"], "queries": ["new"], "must_link": ["pairs"], "cannot_link": ["pairs"],
-    "previous": ["clusters"], "labels": ["faces"],
+    "previous": ["clusters"], "labels": ["faces"], "sources": ["faces"],
 }  # fmt: skip
 REQUIRED = {
     "dpc_cluster": ["density", "distance"], "tau_sweep": ["density", "distance"], "decision_graph": ["density", "distance"],

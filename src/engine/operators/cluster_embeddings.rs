@@ -63,7 +63,7 @@ pub static FUNCTION: Function = Function {
             return Err(call.error("clusters and tau both say where to cut; leave one out"));
         }
         match call.get(&PARTITION_BY)? {
-            Some(column) => partitioned(call, id, column, kernel.kernel, tau),
+            Some(columns) => partitioned(call, id, columns, kernel.kernel, tau),
             None => whole(call, id, kernel, tau),
         }
     },
@@ -79,11 +79,11 @@ pub const TAU: Parameter<OrAuto> = Parameter {
 /// A thousand copies of one picture must not hide what is near it.
 const COPIES: Parameter<OrNull<Count>> =
     Parameter { default: DefaultValue::Integer(knn::COPIES as i32), ..knn_graph::COPIES };
-const PARTITION_BY: Parameter<OrNull<ColumnName>> = Parameter {
+const PARTITION_BY: Parameter<OrNull<ColumnNames>> = Parameter {
     name: "partition_by",
     default: DefaultValue::Null,
-    takes: OrNull(ColumnName),
-    description: "column of the partitions, of any type: the rows of each are clustered on their own, and the column is the second of the result. NULL: all rows are one",
+    takes: OrNull(ColumnNames),
+    description: "column of the partitions, of any type, or a list of columns: the rows of each value are clustered on their own, and the columns are in the result, after the id. NULL: all rows are one",
 };
 
 /// All rows are one: the nested form of the stages.
@@ -96,19 +96,21 @@ fn whole(call: &mut Call<'_>, id: String, kernel: KernelChoice, tau: Option<f64>
     let density = ndde::build(call, transition)?;
     let distance = tpdi::build(call, transition);
     let peaks = PeaksInput::Stages(PeakInputs::new(density, distance), CutBy::Tau(tau));
-    dpc_cluster::build(call, peaks, given, id, None)
+    dpc_cluster::build(call, peaks, given, id, vec![])
 }
 
 /// The rows of each partition on their own.
 fn partitioned(
     call: &mut Call<'_>,
     id: String,
-    column: String,
+    columns: Vec<String>,
     kernel: Option<Kernel>,
     tau: Option<f64>,
 ) -> Checked<usize> {
-    let column = call.named(PARTITION_BY.name, column)?;
-    check_name(call, PARTITION_BY.name, &column, &[&id])?;
+    for (at, column) in columns.iter().enumerate() {
+        let others = columns[..at].iter().chain([&id]).map(|other| &**other).collect::<Vec<_>>();
+        check_name(call, PARTITION_BY.name, &call.named(PARTITION_BY.name, column.clone())?, &others)?;
+    }
     let refused: [&dyn Described; 2] = [&MODEL, &CLUSTERS];
     if let Some(other) = refused.into_iter().find(|&parameter| call.is_given(parameter)) {
         let way_out = "cluster each partition in a call of its own, over a view with WHERE";
@@ -116,12 +118,12 @@ fn partitioned(
     }
     let graph = GraphOptions::of(call)?;
     let hint = "name the column of the partitions with partition_by := '...'";
-    let partition = Field::Label { column: column.clone(), hint };
+    let partition = Field::Label { columns: columns.clone(), hint };
     let reads = Reads::points(&id, &call.column(&EMBEDDING)?, graph.precision, Some(partition));
     let source = call.relation(&SOURCE, reads)?;
     let ndde = ndde::options(call)?;
     let given = GivenRelations::of(call, &id)?;
     let runs = PartitionedRuns { source, graph, kernel, ndde, tau, pairs: given.pairs };
     let peaks = PeaksInput::Partitions(call.add(runs), tau);
-    dpc_cluster::build(call, peaks, given, id, Some(column))
+    dpc_cluster::build(call, peaks, given, id, columns)
 }

@@ -39,7 +39,7 @@ impl ClusterLabels {
     pub fn of(call: &mut Call<'_>, clusters: &Parameter<RelationName>) -> Checked<Input<Self>> {
         let (id, cluster) = (call.column(&CLUSTERS_ID)?, call.column(&CLUSTER)?);
         let hint = "name the column of clusters with cluster := '...'";
-        let fields = vec![Field::Label { column: cluster, hint }, Field::OptionalFlag { column: "is_peak" }];
+        let fields = vec![Field::Label { columns: vec![cluster], hint }, Field::OptionalFlag { column: "is_peak" }];
         call.relation(clusters, Reads::by_id(&id, "", fields))
     }
 

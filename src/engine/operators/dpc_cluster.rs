@@ -31,7 +31,7 @@ pub static FUNCTION: Function = Function {
         let id = result_id(call)?;
         let given = GivenRelations::of(call, &id)?;
         let cut = call.get(&TAU)?.map_or(CutBy::AutoTau, CutBy::Tau);
-        build(call, PeaksInput::Stages(peaks, cut), given, id, None)
+        build(call, PeaksInput::Stages(peaks, cut), given, id, vec![])
     },
 };
 
@@ -135,13 +135,13 @@ impl GivenRelations {
     }
 }
 
-/// The clustering of a call by these; `id` and `partition` name columns.
+/// The clustering of a call by these; `id` and `partition` name columns, of which there may be none of partitions.
 pub fn build(
     call: &mut Call<'_>,
     peaks: PeaksInput,
     given: GivenRelations,
     id: String,
-    partition: Option<String>,
+    partition: Vec<String>,
 ) -> Checked<usize> {
     Ok(call.add(DensityPeaks { peaks, given, id, partition }).node)
 }
@@ -151,7 +151,7 @@ struct DensityPeaks {
     peaks: PeaksInput,
     given: GivenRelations,
     id: String,
-    partition: Option<String>,
+    partition: Vec<String>,
 }
 
 /// A clustering with the ids of its points.
@@ -204,8 +204,9 @@ impl Operator for DensityPeaks {
     }
 
     fn columns(&self) -> Vec<Column<PointClusters>> {
-        let partition = self.partition.as_ref().map(|name| {
-            id(name, Whose::Label, |clusters: &PointClusters, rows| {
+        let whose = if self.partition.len() == 1 { Whose::Label } else { Whose::LabelColumn };
+        let partition = self.partition.iter().map(|name| {
+            id(name, whose, |clusters: &PointClusters, rows| {
                 let partitions = clusters.partitions.as_ref().map_or(&[][..], |partitions| &partitions.1);
                 Values::Some(partitions[rows].to_vec())
             })

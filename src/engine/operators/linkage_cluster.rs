@@ -39,5 +39,5 @@ pub fn build(call: &mut Call<'_>, transition: Input<Edges>, given: GivenRelation
     let density = ndde::build(call, transition)?;
     let distance = tpdi::build(call, transition);
     let peaks = PeaksInput::Stages(PeakInputs::new(density, distance), CutBy::Tree(transition, clusters));
-    dpc_cluster::build(call, peaks, given, id, None)
+    dpc_cluster::build(call, peaks, given, id, vec![])
 }
