@@ -1,5 +1,6 @@
 """What a long run needs: refusals before the work, resuming, faults, cancelling, groups, and the arithmetic."""
 
+import os
 import signal
 import socket
 import subprocess
@@ -16,7 +17,7 @@ import pytest
 pytest.importorskip("pyspark", reason="needs PySpark 4.3: make test-spark installs it")
 
 import density_peaks_spark as dps  # noqa: E402
-from conftest import PACKAGE, arrow, assert_equal, blobs, call  # noqa: E402
+from conftest import EXTENSION, PACKAGE, arrow, assert_equal, blobs, call  # noqa: E402
 from density_peaks_spark import check, kernels, plane, worker  # noqa: E402
 from faults import failing, failing_factory  # noqa: E402
 
@@ -353,6 +354,25 @@ def test_the_extension_is_found_or_what_is_missing_is_said(monkeypatch, tmp_path
     monkeypatch.setattr(worker, "_sent", lambda: str(tmp_path / "other.duckdb_extension"))
     with pytest.raises(ImportError, match="must be named density_peaks.duckdb_extension"):
         worker.connect()
+
+
+def loaded(batches):
+    """What a worker finds without the environment's file."""
+    path = os.environ.pop("DENSITY_PEAKS_EXTENSION")
+    try:
+        with worker.connect() as con:
+            version = con.execute("SELECT density_peaks_version()").fetchall()[0][0]
+    finally:
+        os.environ["DENSITY_PEAKS_EXTENSION"] = path
+    yield pa.RecordBatch.from_arrays([pa.array([worker._sent()]), pa.array([version])], names=["path", "version"])
+
+
+def test_workers_find_the_file_that_was_sent(spark, con):
+    spark.sparkContext.addFile(str(EXTENSION))
+    found = spark.range(2, numPartitions=2).mapInArrow(loaded, "path string, version string").collect()
+    versions = {row["version"] for row in found}
+    assert versions == {con.execute("SELECT density_peaks_version()").fetchall()[0][0]}
+    assert all(row["path"] and row["path"] != str(EXTENSION) for row in found)
 
 
 def test_a_session_without_a_folder_is_refused(spark):
