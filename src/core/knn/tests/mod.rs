@@ -46,7 +46,7 @@ fn listed(points: &Points, most: usize) -> Vec<usize> {
     (0..points.len()).filter(|&row| copies(row) <= most).collect()
 }
 
-/// All distances, sorted: the graph by definition.
+/// The least of all distances, sorted: the graph by definition.
 fn brute_force(points: &Points, k: usize) -> Vec<Vec<(u32, f32)>> {
     brute_force_of(points, k, usize::MAX)
 }
@@ -58,8 +58,13 @@ fn brute_force_of(points: &Points, k: usize, copies: usize) -> Vec<Vec<(u32, f32
         .map(|i| {
             let others = listed.iter().copied().filter(|&j| j != i);
             let mut row: Vec<_> = others.map(|j| (j as u32, points.distance(i, points, j))).collect();
-            row.sort_by(|a, b| a.1.total_cmp(&b.1).then(a.0.cmp(&b.0)));
-            row.truncate(k);
+            let order = |a: &(u32, f32), b: &(u32, f32)| a.1.total_cmp(&b.1).then(a.0.cmp(&b.0));
+            // Only what is kept is sorted: tests run under emulators and sanitizers too.
+            if k < row.len() {
+                row.select_nth_unstable_by(k, order);
+                row.truncate(k);
+            }
+            row.sort_by(order);
             row
         })
         .collect()
