@@ -31,7 +31,7 @@ METHODS = ["cosine", "cdp", "star_fc", "pair_cls", "gcn_ve", "l_gcn", "ada_nets"
 SEEDS = 3
 TAUS = [*(at / 20 for at in range(1, 20)), 0.97, 0.98, 0.99]
 PLAIN = "score"
-WEIGHTED = [f"score ** {exponent} * exp(-distance / 0.1)" for exponent in (1, 4)]
+WEIGHTED = [f"score ** {exponent} * exp(-distance / {scale})" for exponent in (1, 4) for scale in (0.1, 0.2)]
 KINDS = {"own": "own last step", "++": "++", "weighted": "++, weighted", "default": "default's last step"}
 
 

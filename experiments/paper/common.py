@@ -106,7 +106,7 @@ def adjacency(neighbors: Tensor, nodes: Tensor) -> Tensor:
 def train(network: nn.Module, loss: Callable[[Tensor], Tensor], rows: int, epochs: int, batch: int, rate: float = 2e-3):
     """Adam over shuffled batches of row numbers; the rate rises in the first third and falls to 0."""
     optimizer = torch.optim.Adam(network.parameters(), rate, weight_decay=1e-5)
-    batch = max(1, min(batch, rows // 30))
+    batch = max(1, min(batch, rows // 25))
     steps = epochs * -(-rows // batch)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, rate, total_steps=steps + 1)
     network.train()
