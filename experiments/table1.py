@@ -27,7 +27,7 @@ SETS = {
     "MusicBrainz": ("musicbrainz20k_minilm", 10, None),
     "LFW": ("lfw_mobilefacenet", 20, "lfw_lowres24_mobilefacenet"),
 }
-METHODS = ["cosine", "cdp", "star_fc", "pair_cls", "gcn_ve", "l_gcn", "ada_nets", "clusformer"]
+METHODS = ["cosine", "cdp", "star_fc", "pair_cls", "gcn_ve", "l_gcn", "ltc", "ada_nets", "clusformer"]
 SEEDS = 3
 TAUS = [*(at / 20 for at in range(1, 20)), 0.97, 0.98, 0.99]
 PLAIN = "score"

@@ -84,17 +84,20 @@ def perceptron(*sizes: int, dropout: float = 0.2) -> nn.Sequential:
 class NeighborhoodGCN(nn.Module):
     """Graph convolutions over small graphs, one a point: b x m x d and b x m x m to a logit a node."""
 
-    def __init__(self, size: int, hidden: int = 64, layers: int = 4):
+    def __init__(self, size: int, hidden: int = 64, layers: int = 4, outputs: int = 1):
         super().__init__()
         sizes = [size, *[hidden] * layers]
         self.layers = nn.ModuleList(nn.Linear(2 * at, to) for at, to in zip(sizes[:-1], sizes[1:], strict=True))
-        self.last = perceptron(hidden, hidden, 1)
+        self.last = perceptron(hidden, hidden, outputs)
 
-    def forward(self, nodes: Tensor, adjacency: Tensor) -> Tensor:
+    def hidden(self, nodes: Tensor, adjacency: Tensor) -> Tensor:
         weights = adjacency / adjacency.sum(2, keepdim=True).clamp(min=1)
         for layer in self.layers:
             nodes = torch.relu(layer(torch.cat([nodes, weights @ nodes], 2)))
-        return self.last(nodes).squeeze(2)
+        return nodes
+
+    def forward(self, nodes: Tensor, adjacency: Tensor) -> Tensor:
+        return self.last(self.hidden(nodes, adjacency)).squeeze(2)
 
 
 def adjacency(neighbors: Tensor, nodes: Tensor) -> Tensor:
