@@ -9,14 +9,13 @@ What is done is kept in build/table1.json and not done again: remove the file to
 import importlib
 import importlib.util
 import json
-import re
 import sys
 from pathlib import Path
 from statistics import mean
 from time import process_time
 
 import numpy as np
-from results import PAGE, RECIPE, ROOT, SHARED, table
+from results import RECIPE, ROOT, SHARED, put, table
 from run_sql import connect
 
 sys.path.insert(0, str(Path(__file__).resolve().parent / "paper"))
@@ -125,9 +124,9 @@ def of(done: dict, name: str, method: str) -> list[dict]:
     return [done[key] for seed in range(SEEDS) if (key := f"{name}: {method}, seed {seed}") in done]
 
 
-def sections(done: dict) -> str:
-    """Table 1 of each set, then tables 2 and 3: the parts, for the best of each kind by BCubed F."""
-    texts = []
+def sections(done: dict) -> dict[str, str]:
+    """Table 1 of each set, then tables 2 and 3: the parts, for the best of each kind by BCubed F; each by its mark."""
+    texts = {}
     for name in SETS:
         runs = {method: found for method in METHODS if (found := of(done, name, method))}
         rows, at_best = [], {}
@@ -139,15 +138,16 @@ def sections(done: dict) -> str:
                 rows.append((f"{found[0]['name']}, {title}", spread(pairwise), spread(bcubed), *shown, len(found)))
                 at_best.setdefault(kind, []).append((mean(bcubed), method))
         header = [name, "pairwise F", "BCubed F", "training, s", "inference, s", "seeds"]
-        texts.append(table(header, rows))
+        texts[f"{name}, table 1"] = table(header, rows)
         best = {kind: max(tried)[1] for kind, tried in at_best.items()}
-        for part, sign in (("size", "sz"), ("sparsity", "sp")):
+        for number, part, sign in ((2, "size", "sz"), (3, "sparsity", "sp")):
             rows = []
             for kind, method in best.items():
                 parts = [[one["kinds"][kind]["parts"][f"{sign}-{at}"][1] for one in runs[method]] for at in range(1, 6)]
                 rows.append((f"{runs[method][0]['name']}, {KINDS[kind]}", *(mean(values) for values in parts)))
-            texts.append(table([f"{name}: BCubed F by {part}", *(f"{sign}-{at}" for at in range(1, 6))], rows))
-    return "\n\n".join(texts)
+            header = [f"{name}: BCubed F by {part}", *(f"{sign}-{at}" for at in range(1, 6))]
+            texts[f"{name}, table {number}"] = table(header, rows)
+    return texts
 
 
 def main(write: bool, methods: list[str]) -> None:
@@ -171,15 +171,8 @@ def main(write: bool, methods: list[str]) -> None:
                 DONE.write_text(json.dumps(done))
                 figures = {kind: [round(at, 4) for at in found["scores"]] for kind, found in done[key]["kinds"].items()}
                 print(key, round(done[key]["trained"], 1), figures, flush=True)
-    text = sections(done)
-    print(text)
-    if write:
-        begin, end = "<!-- paper tables -->\n", "<!-- end of paper tables -->"
-        page, found = re.subn(
-            f"{begin}.*?{end}", lambda _: f"{begin}\n{text}\n\n{end}", PAGE.read_text(), flags=re.DOTALL
-        )
-        assert found == 1, f"{PAGE.name} has no paper tables"
-        PAGE.write_text(page)
+    for mark, text in sections(done).items():
+        put(mark, text, write)
 
 
 if __name__ == "__main__":

@@ -73,13 +73,12 @@ def fit(half: Half, seed: int):
 
     def found(half: Half) -> Found:
         of, points = proposed(half)
-        several = np.array([len(some) > 1 for some in points])
-        which = np.flatnonzero(several)
-        quality = np.zeros((len(points), 2), dtype=np.float32)
-        quality[which] = batched(lambda at: judged(half, [points[which[one]] for one in at]), len(which), 128)
+        which = np.flatnonzero([len(some) > 1 for some in points])
+        judgement = np.zeros((len(points), 2), dtype=np.float32)
+        judgement[which] = batched(lambda at: judged(half, [points[which[one]] for one in at]), len(which), 128)
         together = of[:, None] == of[half.neighbors.numpy()]
-        edges = (together * quality[of, 1][:, None]).max(2)
-        return {"edges": edges, "proposal": of, "iou": quality[of, 0]}
+        edges = (together * judgement[of, 1][:, None]).max(2)
+        return {"edges": edges, "proposal": of, "iou": judgement[of, 0]}
 
     return found
 

@@ -10,20 +10,21 @@ use super::super::products::Scale;
 use super::super::search::Search;
 use crate::core::error::Result;
 use crate::core::monitor::Monitor;
+use crate::core::sparse::starts_of;
 
 /// Cells that a point belongs to. Two near points are in one of them together the more often the more there
 /// are, and their pairs grow in proportion.
 pub const CELLS: usize = 10;
 
-/// Points for each pivot at least.
+/// Points for each pivot at least; or k, so that a cell has more points than a list.
 const LEAST: usize = 32;
 
 /// Points for each pivot. The pivots are compared with all points, n times n / cell, and the points of a cell with each
 /// other, n / 2 times cell times [`CELLS`] squared: so that both grow alike, a cell grows with the root of n. Many small
 /// cells find more than few large ones: a million points in 8 cells each with 250 points for a pivot find 0.92 of the
 /// mass, and in 4 cells with 1,000, which are as many pairs, 0.75.
-fn points_each(n: usize) -> usize {
-    ((n as f64).sqrt() as usize / 5).max(LEAST)
+fn points_each(n: usize, k: usize) -> usize {
+    ((n as f64).sqrt() as usize / 5).max(k).max(LEAST)
 }
 
 /// For each pivot the points that have it among their nearest [`CELLS`]. Points are numbered cell by cell of their
@@ -36,9 +37,10 @@ pub struct Cells {
 }
 
 impl Cells {
-    pub fn new(search: &Search, scale: &Scale, progress: Range<f64>, monitor: &Monitor) -> Result<Self> {
+    /// Those from which `k` neighbors of each point are to be found.
+    pub fn new(search: &Search, k: usize, scale: &Scale, progress: Range<f64>, monitor: &Monitor) -> Result<Self> {
         let n = search.base.len();
-        let pivots: Vec<u32> = exact::scattered(n).into_iter().take(n.div_ceil(points_each(n))).collect();
+        let pivots: Vec<u32> = exact::scattered(n).into_iter().take(n.div_ceil(points_each(n, k))).collect();
         let count = pivots.len();
         let mut cell_of = vec![0; n];
         for (cell, &pivot) in pivots.iter().enumerate() {
@@ -48,16 +50,16 @@ impl Cells {
         let among = Search { queries: Some(search.base), ..*search };
         let mut nearest = KnnGraph::empty(n, CELLS.min(count));
         exact::search_among(&among, scale, pivots, &mut nearest, progress, monitor)?;
-        let cells = |row: u32| nearest.row(row as usize).0.iter().map(|&pivot| cell_of[pivot as usize]);
+        let mut cells = nearest.neighbors;
+        cells.iter_mut().for_each(|pivot| *pivot = cell_of[*pivot as usize]);
+        let of = |row: u32| &cells[row as usize * nearest.k..][..nearest.k];
         let mut rows: Vec<u32> = (0..n as u32).collect();
-        rows.par_sort_by_key(|&row| cells(row).next());
-        let mut starts = vec![0; count + 1];
-        rows.iter().flat_map(|&row| cells(row)).for_each(|cell| starts[cell as usize + 1] += 1);
-        (0..count).for_each(|cell| starts[cell + 1] += starts[cell]);
+        rows.par_sort_by_key(|&row| of(row)[0]);
+        let starts = starts_of(count, &cells);
         let mut next = starts.clone();
-        let mut points = vec![0; starts[count]];
+        let mut points = vec![0; cells.len()];
         for (point, &row) in rows.iter().enumerate() {
-            for cell in cells(row) {
+            for &cell in of(row) {
                 points[next[cell as usize]] = point as u32;
                 next[cell as usize] += 1;
             }
@@ -73,8 +75,8 @@ impl Cells {
     }
 
     /// Points in a cell, about.
-    pub fn points_in_one(n: usize) -> usize {
-        points_each(n) * CELLS
+    pub fn points_in_one(n: usize, k: usize) -> usize {
+        points_each(n, k) * CELLS
     }
 
     /// The points of each cell, of so many at most.

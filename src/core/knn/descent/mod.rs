@@ -24,6 +24,8 @@ mod neighbor;
 mod reverse;
 mod updates;
 
+use std::ops::Range;
+
 use rayon::prelude::*;
 
 use super::candidate::{Candidate, sort_exact, write};
@@ -62,25 +64,32 @@ const UNIT: usize = 64;
 const UPDATES: usize = 150;
 
 /// Iterations at most. In later ones little is new, and the graph is only approximate anyway.
-const ITERATIONS: usize = 3;
+const ITERATIONS: i32 = 3;
 
 /// The precision parameter delta of the paper: an iteration after which fewer than this share of the neighbors that are
-/// [joined](JOINED) are new is the last. (The paper counts updates, and proposes
-/// 0.001; here the first iteration starts from lists that are nearly right.)
+/// [joined](JOINED) are new is the last. (The paper counts updates, and proposes 0.001; here the first iteration starts
+/// from lists that are nearly right.)
 const DELTA: f64 = 0.07;
 
 /// Rows that are written at a time.
 const ROWS: usize = 64;
 
-/// Rows whose neighbors wait to be copied to their places.
-const WRITTEN: usize = 1 << 14;
+/// Neighbors that wait to be copied to their rows, about.
+const WRITTEN: usize = 1 << 20;
+
+/// Parts of the run, by the time that a million points of 256 dimensions took. The first iteration has
+/// three quarters of what is left before the writing, the next, where there is one, three quarters of the rest.
+const CELLS_FOUND: f64 = 0.12;
+const CELLS_JOINED: f64 = 0.57;
+const GROUPS_JOINED: f64 = 0.59;
+const WRITING: Range<f64> = 0.82..1.0;
 
 /// Peak bytes: of the search for the cells, or of an iteration.
 pub(super) fn memory(n: usize, k: usize, dim: usize, threads: usize) -> u64 {
     let (finding, held) = Cells::memory(n, dim, threads);
     // Lists, and for each point its limit, its group, its place in their order and its reverse neighbors.
     let lists = n * (width(k) * size_of::<Neighbor>() + 12 + (JOINED + 4) * 4);
-    let of_cells = n.min(CELLS_AT_ONCE * threads * Cells::points_in_one(n)) * width(k);
+    let of_cells = n.min(CELLS_AT_ONCE * threads * Cells::points_in_one(n, k)) * width(k);
     let updates = of_cells.max(n.min(BATCH) * UPDATES) * size_of::<Update>();
     finding.max(held + (n * Codes::row_bytes(dim) + lists + updates) as u64)
 }
@@ -106,7 +115,7 @@ pub(super) fn search_among(
 pub(super) fn search(search: &Search, copies: &Copies, graph: &mut KnnGraph, monitor: &Monitor) -> Result<()> {
     let (n, k) = (search.base.len(), graph.k);
     let scale = Scale::new(search, monitor)?;
-    let cells = Cells::new(search, &scale, 0.0..0.1, monitor)?;
+    let cells = Cells::new(search, k, &scale, 0.0..CELLS_FOUND, monitor)?;
     let codes = Codes::new(search, &cells.rows, &scale, monitor)?;
     drop(scale);
     let mut lists = NeighborLists::new(n, k);
@@ -114,14 +123,14 @@ pub(super) fn search(search: &Search, copies: &Copies, graph: &mut KnnGraph, mon
         join.all_pairs(&codes, lists, points, updates, monitor)
     };
     let parts = cells.parts(LARGEST);
-    let phase = monitor.phase(0.1..0.35, parts.len());
+    let phase = monitor.phase(CELLS_FOUND..CELLS_JOINED, parts.len());
     for parts in parts.chunks(CELLS_AT_ONCE * rayon::current_num_threads()) {
         let updates = join(&lists, parts, &phase, &all_pairs)?;
         lists.update(&updates, monitor)?;
     }
     let groups = Groups::new(&lists, monitor)?;
     let parts = groups.parts(LARGEST);
-    let phase = monitor.phase(0.35..0.4, parts.len());
+    let phase = monitor.phase(CELLS_JOINED..GROUPS_JOINED, parts.len());
     for parts in parts.chunks(BATCH) {
         let updates = join(&lists, parts, &phase, &all_pairs)?;
         lists.update(&updates, monitor)?;
@@ -129,9 +138,9 @@ pub(super) fn search(search: &Search, copies: &Copies, graph: &mut KnnGraph, mon
 
     let units: Vec<&[u32]> = groups.order.chunks(UNIT).collect();
     for iteration in 0..ITERATIONS {
-        let share = |iteration: usize| 0.4 + 0.5 * iteration as f64 / ITERATIONS as f64;
-        let phase = monitor.phase(share(iteration)..share(iteration + 1), units.len());
-        let reverse = ReverseNeighbors::new(&lists, iteration, monitor)?;
+        let begin = |iteration: i32| WRITING.start - (WRITING.start - GROUPS_JOINED) * 0.25f64.powi(iteration);
+        let phase = monitor.phase(begin(iteration)..begin(iteration + 1), units.len());
+        let reverse = ReverseNeighbors::new(&lists, iteration as u64, monitor)?;
         let local = |join: &mut Join, lists: &NeighborLists, centers: &[u32], updates: &mut Updates| {
             join.local(&codes, lists, &reverse, centers, &groups.of, updates, monitor)
         };
@@ -146,18 +155,31 @@ pub(super) fn search(search: &Search, copies: &Copies, graph: &mut KnnGraph, mon
     }
 
     drop(codes);
-    let phase = monitor.phase(0.9..1.0, n.div_ceil(ROWS));
-    // As near points have near numbers, their rows are often in the cache.
-    let (rows, mut neighbors, mut distances) = (&cells.rows, vec![0; WRITTEN * k], vec![0.0; WRITTEN * k]);
-    for start in (0..n).step_by(WRITTEN) {
-        let end = (start + WRITTEN).min(n);
-        let units = neighbors.par_chunks_mut(ROWS * k).zip(distances.par_chunks_mut(ROWS * k));
-        units.zip(rows[start..end].par_chunks(ROWS)).enumerate().try_for_each_init(
+    write_exact(search, copies, &lists, &cells.rows, graph, monitor)
+}
+
+/// The `k` nearest of each list by their exact distances, to the graph's rows. As near points have near numbers, the rows
+/// that one after another is compared with are often in the cache.
+fn write_exact(
+    search: &Search,
+    copies: &Copies,
+    lists: &NeighborLists,
+    rows: &[u32],
+    graph: &mut KnnGraph,
+    monitor: &Monitor,
+) -> Result<()> {
+    let k = graph.k;
+    let phase = monitor.phase(WRITING, rows.len().div_ceil(ROWS));
+    let at_once = (WRITTEN / k / ROWS).max(1) * ROWS;
+    let mut nearest_of = vec![Candidate::ABSENT; at_once.min(rows.len()) * k];
+    for (part, rows_of_part) in rows.chunks(at_once).enumerate() {
+        let units = nearest_of.par_chunks_mut(ROWS * k).zip(rows_of_part.par_chunks(ROWS)).enumerate();
+        units.try_for_each_init(
             || (Vec::new(), Vec::new()),
-            |(candidates, nearest), (unit, ((neighbors, distances), unit_rows))| {
+            |(candidates, nearest), (unit, (places, unit_rows))| {
                 phase.step()?;
-                for (at, &row) in unit_rows.iter().enumerate() {
-                    let near = lists.of((start + unit * ROWS + at) as u32).iter();
+                for (at, (&row, places)) in unit_rows.iter().zip(places.chunks_exact_mut(k)).enumerate() {
+                    let near = lists.of((part * at_once + unit * ROWS + at) as u32).iter();
                     let near = near.map(|neighbor| rows[neighbor.point() as usize]);
                     candidates.clear();
                     candidates.extend(near.chain([row]).map(|row| Candidate::new(0.0, copies.first(row))));
@@ -165,14 +187,16 @@ pub(super) fn search(search: &Search, copies: &Copies, graph: &mut KnnGraph, mon
                     candidates.dedup();
                     sort_exact(candidates, row, search);
                     copies.nearest(candidates, row, k, nearest);
-                    write(nearest, &mut neighbors[at * k..][..k], &mut distances[at * k..][..k]);
+                    places[..nearest.len()].copy_from_slice(nearest);
+                    places[nearest.len()..].fill(Candidate::ABSENT);
                 }
                 Ok(())
             },
         )?;
-        for (at, &row) in rows[start..end].iter().enumerate() {
-            graph.neighbors[row as usize * k..][..k].copy_from_slice(&neighbors[at * k..][..k]);
-            graph.distances[row as usize * k..][..k].copy_from_slice(&distances[at * k..][..k]);
+        for (nearest, &row) in nearest_of.chunks_exact(k).zip(rows_of_part) {
+            let places = row as usize * k..(row as usize + 1) * k;
+            let found = nearest.iter().take_while(|&&candidate| candidate != Candidate::ABSENT).count();
+            write(&nearest[..found], &mut graph.neighbors[places.clone()], &mut graph.distances[places]);
         }
     }
     Ok(())

@@ -24,7 +24,7 @@ pub struct ReverseNeighbors {
 
 impl ReverseNeighbors {
     /// The sample of an iteration; that of another is drawn anew.
-    pub fn new(lists: &NeighborLists, iteration: usize, monitor: &Monitor) -> Result<Self> {
+    pub fn new(lists: &NeighborLists, iteration: u64, monitor: &Monitor) -> Result<Self> {
         let n = lists.len();
         let counts = || -> Vec<AtomicU32> { (0..n).map(|_| AtomicU32::new(0)).collect() };
         let each = |action: &(dyn Fn(u32, Neighbor) + Sync)| {
@@ -39,7 +39,7 @@ impl ReverseNeighbors {
             all[neighbor.point() as usize].fetch_add(1, Relaxed);
         })?;
         let is_sampled = |point: u32, neighbor: Neighbor| {
-            let random = mix((iteration as u64) << 62 ^ u64::from(point) << 31 ^ u64::from(neighbor.point())) >> 32;
+            let random = mix(iteration << 62 ^ u64::from(point) << 31 ^ u64::from(neighbor.point())) >> 32;
             random < ((SAMPLE as u64) << 32) / u64::from(all[neighbor.point() as usize].load(Relaxed))
         };
         let lengths = counts();

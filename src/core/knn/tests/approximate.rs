@@ -90,7 +90,7 @@ fn the_index_is_estimated_in_the_precision_of_the_features() {
 #[test]
 fn descent_finds_most_neighbors_by_every_metric_whatever_the_threads_and_instructions() {
     // More than one batch of joins, and more than one range of updates.
-    let n = 9000;
+    let n = 12_000;
     for (metric, precision) in
         [(Metric::Cosine, Precision::F32), (Metric::Ip, Precision::F16), (Metric::L2sq, Precision::I8)]
     {
@@ -137,13 +137,9 @@ fn scores_order_as_distances_do() {
             let points = Points::new(rounded(&grid_values(n, dim), dim, precision), metric, &Monitor::new()).unwrap();
             for instructions in Instructions::available() {
                 let search = Search { base: &points, queries: None, same: &[], instructions };
-                let codes = Codes::new(
-                    &search,
-                    &(0..search.base.len() as u32).collect::<Vec<_>>(),
-                    &Scale::new(&search, &Monitor::new()).unwrap(),
-                    &Monitor::new(),
-                )
-                .unwrap();
+                let scale = Scale::new(&search, &Monitor::new()).unwrap();
+                let all: Vec<u32> = (0..n as u32).collect();
+                let codes = Codes::new(&search, &all, &scale, &Monitor::new()).unwrap();
                 let (rows, columns): (Vec<u32>, Vec<u32>) = ((40..45).collect(), (0..n as u32 - 1).collect());
                 let (mut panel, mut hits) = (Panel::default(), vec![]);
                 panel.hold(&codes, &rows, &[i32::MIN; 5]);
@@ -182,6 +178,22 @@ fn scores_order_as_distances_do() {
             }
         }
     }
+}
+
+#[test]
+fn descent_finds_as_many_neighbors_as_are_asked_for() {
+    // Far more than a cell would have by the number of points alone, and than are joined.
+    let (n, k) = (3000, 750);
+    let points =
+        Points::new(Embeddings::new(normal(n, 16, 0.0), 16).unwrap(), Metric::Cosine, &Monitor::new()).unwrap();
+    let graph = |method| rows(&knn_graph(&points, &options(k, method), &Monitor::new()).unwrap());
+    let (exact, descent) = (graph(Method::Exact), graph(Method::NnDescent));
+    for (row, neighbors) in descent.iter().enumerate() {
+        let distinct: std::collections::HashSet<u32> = neighbors.iter().map(|neighbor| neighbor.0).collect();
+        assert_eq!(distinct.len(), k, "row {row}");
+    }
+    let found = shared(&descent, &exact);
+    assert!(found * 100 > n * k * 98, "{found} of {}", n * k);
 }
 
 #[test]

@@ -22,8 +22,7 @@ fn the_exact_graph_is_the_brute_force_graph_ties_included() {
 
 #[test]
 fn the_graph_of_few_dimensions_is_the_brute_force_graph_ties_and_copies_included() {
-    // More than one unit of work, the last of them not full.
-    for (n, dim) in [(1, 3), (2, 1), (17, 2), (300, 1), (300, 2), (300, 3), (300, 4)] {
+    for (n, dim) in [(1, 3), (2, 1), (17, 2), (900, 1), (1000, 2), (1000, 3), (1000, 4)] {
         let values =
             [grid_values(n, dim), normal(n, dim, 0.0), normal(n, dim, 1e3), [0.6, 0.8, 0.3, 0.1][..dim].repeat(n)];
         for metric in [Metric::Cosine, Metric::Ip, Metric::L2sq] {
