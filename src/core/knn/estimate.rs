@@ -42,7 +42,7 @@ pub fn estimates(n: usize, dim: usize, k: usize) -> [Estimate; 2] {
     let far = 1.0 + 0.65 * (n / 1e5).log10().max(0.0);
     let descent = (43.5 + 0.273 * k) * (0.8 + dim / 1280.0) * far;
     // The more are asked for, the more of them are far ones, which are harder to find.
-    let (recall, mass) = (0.909 - 0.095 * (k / 20.0).ln(), 1.0 - 0.0033 * (k / 20.0).powf(0.6));
+    let (recall, mass) = (0.909 - 0.095 * (k / 20.0).ln(), 1.0 - 0.0126 * (k / 20.0).powf(0.2));
     [
         Estimate { method: Method::Exact, seconds: n * exact * MICROSECOND, recall: 1.0, mass: 1.0 },
         Estimate {

@@ -21,8 +21,8 @@ const LEAST: usize = 32;
 
 /// Points for each pivot. The pivots are compared with all points, n times n / cell, and the points of a cell with each
 /// other, n / 2 times cell times [`CELLS`] squared: so that both grow alike, a cell grows with the root of n. Many small
-/// cells find more than few large ones: a million points in 8 cells each with 250 points for a pivot find 0.92 of the
-/// mass, and in 4 cells with 1,000, which are as many pairs, 0.75.
+/// cells find more than few large ones: a million points in 8 cells each with 250 points for a pivot find 0.92 of all
+/// neighbors' weight, and in 4 cells with 1,000, which are as many pairs, 0.75.
 fn points_each(n: usize, k: usize) -> usize {
     ((n as f64).sqrt() as usize / 5).max(k).max(LEAST)
 }
