@@ -28,7 +28,7 @@ use crate::core::links::Links;
 use crate::core::methods::communities;
 use crate::core::monitor::Monitor;
 use crate::core::similarity::Kernel;
-use crate::core::sparse::{Matrix, from_edges, from_rows, row};
+use crate::core::sparse::{Matrix, from_rows, row};
 use crate::core::transition;
 
 /// The tail is fitted where there are so many strangers and [`NEAR`] of it; or a quarter of the neighbors,
@@ -239,16 +239,16 @@ fn nearest<'a, V: Copy + Into<f64> + 'a>(
     count: usize,
     monitor: &Monitor,
 ) -> Result<Matrix> {
-    let of_row = |i: usize| {
+    let fill = |i: usize, entries: &mut Vec<(u32, f64)>| {
         let (neighbors, distances) = row(i);
-        let mut near: Vec<(f64, u32)> = distances.iter().map(|&d| d.into()).zip(neighbors.iter().copied()).collect();
-        near.retain(|&(_, j)| j as usize != i);
-        near.sort_unstable_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
-        near.truncate(count);
-        near.into_iter().map(move |(_, j)| (i as u32, j)).collect::<Vec<_>>()
+        entries.extend(neighbors.iter().copied().zip(distances.iter().map(|&distance| distance.into())));
+        entries.retain(|&(j, _)| j as usize != i);
+        entries.sort_unstable_by(|a, b| a.1.total_cmp(&b.1).then(a.0.cmp(&b.0)));
+        entries.truncate(count);
+        Ok(())
     };
-    let (src, dst): (Vec<u32>, Vec<u32>) = (0..n).into_par_iter().flat_map_iter(of_row).unzip();
-    from_edges(n, &src, &dst, &vec![0.0; src.len()], monitor)
+    let others = |i: usize| row(i).0.iter().filter(|&&j| j as usize != i).count();
+    from_rows(n, |i| others(i).min(count), fill, monitor)
 }
 
 /// The cumulative hazard of the wanted edges: their distances in rising order, each with the expected number of such

@@ -12,16 +12,15 @@
 //! with the m links between them, and open(A) the mean of its points. At a power of 1 it is the mean strength;
 //! below it, a few links suffice between large sparse clusters, while between small ones most pairs are needed.
 
-use hashbrown::HashMap;
 use rayon::prelude::*;
 
-use crate::core::agglomeration::{self, Agglomeration, Between, Linkage};
+use crate::core::agglomeration::{self, Agglomeration, Between, Edges, Linkage};
 use crate::core::constraints::Constraints;
 use crate::core::dpc::{Clustering, above, candidates, number_trees};
 use crate::core::error::Result;
 use crate::core::links::Links;
 use crate::core::memory::ask;
-use crate::core::monitor::Monitor;
+use crate::core::monitor::{Monitor, Phase};
 use crate::core::partition::fewest_bits;
 use crate::core::sparse::{Matrix, ROWS, row};
 use crate::core::union_find::UnionFind;
@@ -47,6 +46,12 @@ pub struct Merge {
     pub height: f64,
 }
 
+impl Merge {
+    fn new(a: u32, b: u32, height: f64) -> Self {
+        Self { points: (a.min(b), a.max(b)), height }
+    }
+}
+
 /// All merges from single points on.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ClusterTree {
@@ -56,14 +61,20 @@ pub struct ClusterTree {
     demanded: usize,
 }
 
+/// What the height of two clusters needs of each.
+#[derive(Clone, Copy)]
+struct Cluster {
+    size: f64,
+    /// Sum over its points.
+    open: f64,
+    /// Its smallest point.
+    first: u32,
+}
+
 /// The height of two clusters, upside down: the highest merge is the nearest.
 struct Censored {
     power: f64,
-    sizes: Vec<f64>,
-    /// Sums over a cluster's points.
-    open: Vec<f64>,
-    /// The smallest point of each cluster.
-    first: Vec<u32>,
+    clusters: Vec<Cluster>,
 }
 
 /// The height of two clusters with so many pairs of points: the mean of `open` of both, multiplied, is `open`.
@@ -78,17 +89,83 @@ fn counted(between: Between, pairs: f64, open: f64) -> f64 {
 
 impl Linkage for Censored {
     fn distance(&self, a: u32, b: u32, between: Between) -> f64 {
-        let (a, b) = (a as usize, b as usize);
-        let pairs = self.sizes[a] * self.sizes[b];
-        1.0 / height(between, pairs, self.open[a] * self.open[b] / pairs, self.power)
+        let (a, b) = (&self.clusters[a as usize], &self.clusters[b as usize]);
+        let pairs = a.size * b.size;
+        1.0 / height(between, pairs, a.open * b.open / pairs, self.power)
     }
 
     fn merged(&mut self, a: u32, b: u32) {
-        let (a, b) = (a as usize, b as usize);
-        self.sizes.push(self.sizes[a] + self.sizes[b]);
-        self.open.push(self.open[a] + self.open[b]);
-        self.first.push(self.first[a].min(self.first[b]));
+        let (a, b) = (self.clusters[a as usize], self.clusters[b as usize]);
+        let (size, open, first) = (a.size + b.size, a.open + b.open, a.first.min(b.first));
+        self.clusters.push(Cluster { size, open, first });
     }
+}
+
+/// The points of each component of links, in order, but for those alone; and of each point its place among them.
+fn components(links: &Links, monitor: &Monitor) -> Result<(Vec<Vec<u32>>, Vec<u32>)> {
+    let n = links.len();
+    let mut sets = UnionFind::new(n);
+    for i in 0..n {
+        if i.is_multiple_of(ROWS) {
+            monitor.check()?;
+        }
+        links.of(i).iter().for_each(|link| {
+            sets.unite(i as u32, link.to);
+        });
+    }
+    let mut components: Vec<Vec<u32>> = vec![vec![]; n];
+    let mut place = Vec::with_capacity(n);
+    for (i, root) in (0..).zip(sets.into_labels()) {
+        let points = &mut components[root as usize];
+        place.push(points.len() as u32);
+        points.push(i);
+    }
+    components.retain(|points| points.len() > 1);
+    Ok((components, place))
+}
+
+/// Some points that no link joins to others, in order, as clusters on their way. `place` is that of each point among
+/// them.
+fn growing(links: &Links, points: &[u32], place: &[u32], power: f64, lowest: f64) -> Agglomeration<Censored> {
+    let each = || (0u32..).zip(points).flat_map(|(at, &i)| links.of(i as usize).iter().map(move |link| (at, link)));
+    let mut counts = vec![0; points.len()];
+    for (at, link) in each() {
+        counts[at as usize] += 1;
+        counts[place[link.to as usize] as usize] += 1;
+    }
+    // Those to points before come first, and both are in order.
+    let mut edges: Vec<Vec<Edges>> = counts.into_iter().map(Vec::with_capacity).collect();
+    for (at, link) in each() {
+        let to = place[link.to as usize];
+        edges[at as usize].push(Edges { to, count: 1, sum: link.strength });
+        edges[to as usize].push(Edges { to: at, count: 1, sum: link.strength });
+    }
+    let cluster = |&first: &u32| Cluster { size: 1.0, open: links.open[first as usize], first };
+    let linkage = Censored { power, clusters: points.iter().map(cluster).collect() };
+    Agglomeration::new(edges, linkage, 1.0 / lowest)
+}
+
+/// Merge the nearest, again and again, those of which `join` says that they may, by a point of each.
+fn grow(
+    clusters: &mut Agglomeration<Censored>,
+    mut join: impl FnMut(u32, u32) -> bool,
+    phase: &Phase,
+) -> Result<Vec<Merge>> {
+    let mut merges = Vec::new();
+    let mut height = 1.0f64;
+    while let Some((distance, a, b)) = clusters.nearest() {
+        phase.step()?;
+        let of = |cluster: u32| clusters.linkage().clusters[cluster as usize].first;
+        let (first, second) = (of(a), of(b));
+        if join(first, second) {
+            height = height.min(1.0 / distance);
+            merges.push(Merge::new(first, second, height));
+            clusters.merge(a, b);
+        } else {
+            clusters.keep_apart(a, b);
+        }
+    }
+    Ok(merges)
 }
 
 /// The clusters of `n` points after some merges, by the labels of their points.
@@ -118,22 +195,24 @@ impl ClusterTree {
         monitor: &Monitor,
     ) -> Result<Self> {
         let n = links.len();
-        let mut trees = constraints.trees(n)?;
         ask(agglomeration::memory(links.count() as u64))?;
-        let mut edges: Vec<HashMap<u32, Between>> = vec![HashMap::new(); n];
-        for i in 0..n {
-            if i.is_multiple_of(ROWS) {
-                monitor.check()?;
-            }
-            for link in links.of(i) {
-                let between = Between { sum: link.strength, edges: 1.0 };
-                edges[i].insert(link.to, between);
-                edges[link.to as usize].insert(i as u32, between);
-            }
-        }
-        let linkage = Censored { power, sizes: vec![1.0; n], open: links.open.clone(), first: (0..n as u32).collect() };
-        let mut clusters = Agglomeration::new(edges, linkage, 1.0 / lowest);
         let mut merges = Vec::new();
+        let phase = monitor.phase(0.5..1.0, n);
+        if constraints.is_empty() {
+            merges.extend(links.copies.iter().map(|&(copy, of)| Merge::new(copy, of, 1.0)));
+            let demanded = merges.len();
+            // What no link joins does not merge, and changes no height.
+            let (components, place) = components(links, monitor)?;
+            let grown: Vec<Vec<Merge>> = (components.par_iter().with_max_len(1))
+                .map(|points| grow(&mut growing(links, points, &place, power, lowest), |_, _| true, &phase))
+                .collect::<Result<_>>()?;
+            merges.extend(grown.into_iter().flatten());
+            merges[demanded..].par_sort_by(|a, b| b.height.total_cmp(&a.height));
+            return Ok(Self { points: n, merges, demanded });
+        }
+        let mut trees = constraints.trees(n)?;
+        let points: Vec<u32> = (0..n as u32).collect();
+        let mut clusters = growing(links, &points, &points, power, lowest);
         let mut sets = UnionFind::new(n);
         let mut cluster: Vec<u32> = (0..n as u32).collect();
         for &(a, b) in &constraints.must_link {
@@ -142,7 +221,7 @@ impl ClusterTree {
                 let new = clusters.merge(cluster[a as usize], cluster[b as usize]);
                 let (_, root) = sets.unite_roots(a, b);
                 cluster[root as usize] = new;
-                merges.push(Merge { points: (a.min(b), a.max(b)), height: f64::INFINITY });
+                merges.push(Merge::new(a, b, f64::INFINITY));
             }
         }
         for &(copy, of) in &links.copies {
@@ -150,7 +229,7 @@ impl ClusterTree {
             if a == b || !trees.join(copy, of) {
                 continue;
             }
-            merges.push(Merge { points: (copy.min(of), copy.max(of)), height: 1.0 });
+            merges.push(Merge::new(copy, of, 1.0));
             // A copy without links that is in no pair is no part of the agglomeration.
             if cluster[a as usize] as usize >= n {
                 let new = clusters.merge(cluster[a as usize], cluster[b as usize]);
@@ -159,20 +238,7 @@ impl ClusterTree {
             }
         }
         let demanded = merges.len();
-        let mut height = f64::INFINITY;
-        let phase = monitor.phase(0.5..1.0, n);
-        while let Some((distance, a, b)) = clusters.nearest() {
-            phase.step()?;
-            let of = |cluster: u32| clusters.linkage().first[cluster as usize];
-            let (first, second) = (of(a), of(b));
-            if !trees.join(first, second) {
-                clusters.keep_apart(a, b);
-                continue;
-            }
-            height = 1.0_f64.min(height).min(1.0 / distance);
-            merges.push(Merge { points: (first.min(second), first.max(second)), height });
-            clusters.merge(a, b);
-        }
+        merges.extend(grow(&mut clusters, |a, b| trees.join(a, b), &phase)?);
         Ok(Self { points: n, merges, demanded })
     }
 
@@ -332,6 +398,7 @@ pub fn peaks_within(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::core::random::unit;
     use crate::core::sparse::from_edges;
 
     /// P of rows of neighbors with a similarity each.
@@ -396,5 +463,23 @@ mod tests {
         let coarsest = tree.coarsest();
         assert!(coarsest[0] == coarsest[3] && coarsest[1] != coarsest[2]);
         assert_eq!(tree.merges()[0], Merge { points: (0, 3), height: f64::INFINITY });
+    }
+
+    #[test]
+    fn components_on_their_own_merge_as_all_together() {
+        // Three groups of points that no link joins, with all strengths different.
+        let n = 90u32;
+        let strength = |i: u32, j: u32| 0.2 + 0.8 * unit(u64::from(i.min(j) * n + i.max(j)));
+        let neighbors = |i: u32| [1, 4, 6, 27].map(|step| (i + 3 * step) % n);
+        let rows: Vec<Vec<(u32, f64)>> = (0..n).map(|i| neighbors(i).map(|j| (j, strength(i, j))).to_vec()).collect();
+        let links = links(&rows.iter().map(Vec::as_slice).collect::<Vec<_>>());
+        let (components, place) = components(&links, &Monitor::new()).unwrap();
+        assert_eq!(components.iter().map(Vec::len).collect::<Vec<_>>(), [30, 30, 30]);
+        assert!(components.iter().all(|points| points.iter().zip(0..).all(|(&i, at)| place[i as usize] == at)));
+        // A constraint that changes nothing makes them grow in one.
+        let apart = Constraints { cannot_link: vec![(0, 1)], ..Constraints::default() };
+        let alone = tree(&links, &Constraints::default());
+        assert!(alone.merges().len() > 60);
+        assert_eq!(alone, tree(&links, &apart));
     }
 }

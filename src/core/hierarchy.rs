@@ -9,9 +9,9 @@
 //! widest range of Markov times (Schaub, Delvenne, Yaliraki and Barahona 2012): at a longer time larger
 //! clusters do, and clusters that stand out are the best for long.
 
-use hashbrown::HashMap;
+use rayon::slice::ParallelSliceMut;
 
-use crate::core::agglomeration::{Agglomeration, Between, Linkage};
+use crate::core::agglomeration::{Agglomeration, Between, Edges, Linkage};
 use crate::core::cluster_tree::{ClusterTree, Clusters, Merge, POWER, after};
 use crate::core::constraints::Constraints;
 use crate::core::error::{Error, Result};
@@ -70,19 +70,19 @@ impl<'a> Hierarchy<'a> {
                 firsts.push(i);
             }
         }
-        let mut edges: Vec<HashMap<u32, Between>> = vec![HashMap::new(); firsts.len()];
+        let mut pairs: Vec<(u32, u32)> = Vec::new();
         for i in 0..points {
             if i.is_multiple_of(ROWS) {
                 monitor.check()?;
             }
-            for j in later_neighbors(transition, i) {
-                let (a, b) = (cluster[i], cluster[j as usize]);
-                if a != b {
-                    for (one, other) in [(a, b), (b, a)] {
-                        edges[one as usize].entry(other).or_insert(Between { sum: 0.0, edges: 0.0 }).edges += 1.0;
-                    }
-                }
-            }
+            let ends = later_neighbors(transition, i).map(|j| (cluster[i], cluster[j as usize]));
+            pairs.extend(ends.filter(|(a, b)| a != b).flat_map(|(a, b)| [(a, b), (b, a)]));
+        }
+        pairs.par_sort_unstable();
+        let mut edges: Vec<Vec<Edges>> = vec![vec![]; firsts.len()];
+        for alike in pairs.chunk_by(|a, b| a == b) {
+            let (from, to) = alike[0];
+            edges[from as usize].push(Edges { to, count: alike.len() as u32, sum: 0.0 });
         }
         let mut sizes = vec![0.0; firsts.len()];
         cluster.iter().for_each(|&own| sizes[own as usize] += 1.0);

@@ -4,16 +4,20 @@ use rayon::prelude::*;
 
 use crate::core::copies::{SAME, unnamed_copies};
 use crate::core::error::Result;
+use crate::core::kernels::prefetch;
 use crate::core::memory::{filled, room};
 use crate::core::monitor::Monitor;
 use crate::core::ndde::check_transition;
-use crate::core::sparse::{Matrix, ROWS, places, row, starts, starts_of, units};
+use crate::core::sparse::{Matrix, ROWS, laid, largest, near_order, places, row, starts_of};
 
 /// A smaller strength says nothing of two points: the clusters are the same without, for a fraction of the work.
 pub(crate) const FLOOR: f64 = 0.05;
 /// A probability below this part of the row's largest is left out of what rows share: 80 such cannot add
 /// 1e-4 to an overlap.
 const NEGLIGIBLE: f64 = 1e-12;
+
+/// How many neighbors ahead a row is asked for.
+const AHEAD: usize = 6;
 
 /// An undirected edge, from its smaller end.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -63,18 +67,15 @@ impl Links {
         let open = |i: usize| neighbors(i).map(|(_, p, unit)| p / unit).min_by(f64::total_cmp);
         let open: Vec<f64> = (0..n).into_par_iter().map(|i| open(i).unwrap_or(1.0)).collect();
 
-        let kept = |i: usize| similarities(i).filter(|&(_, p, unit)| p >= NEGLIGIBLE * unit).map(|(j, p, _)| (j, p));
-        let starts = starts(n, |i| kept(i).count());
-        let mut roots = filled((0u32, 0.0f64), starts[n])?;
-        units(&starts, &mut roots, ROWS).into_par_iter().for_each(|(rows, roots)| {
-            roots.iter_mut().zip(rows.flat_map(kept)).for_each(|(root, (j, p))| *root = (j, p.sqrt()));
-        });
-        let roots = |i: usize| &roots[starts[i]..starts[i + 1]];
+        let kept = |i: usize| similarities(i).filter(|&(_, p, unit)| p >= NEGLIGIBLE * unit);
+        let (starts, columns, roots) = laid(n, |i| kept(i).map(|(j, p, _)| (j, p.sqrt())))?;
+        let roots = |i: usize| (&columns[starts[i]..starts[i + 1]], &roots[starts[i]..starts[i + 1]]);
         let similarity = |i: usize, j: usize| {
             let at = row(transition, i).0.binary_search(&(j as u32)).ok()?;
             Some(transition.data()[places(transition, i).start + at] / unit[i])
         };
 
+        let order = near_order(transition, monitor)?;
         let phase = monitor.phase(0.0..0.5, n.div_ceil(ROWS));
         let units: Vec<Vec<(u32, Link)>> = (0..n.div_ceil(ROWS))
             .into_par_iter()
@@ -83,23 +84,32 @@ impl Links {
                 |dense, unit| {
                     phase.step()?;
                     let mut found = Vec::new();
-                    for i in unit * ROWS..((unit + 1) * ROWS).min(n) {
-                        roots(i).iter().for_each(|&(c, root)| dense[c as usize] = root);
+                    for i in order[unit * ROWS..((unit + 1) * ROWS).min(n)].iter().map(|&i| i as usize) {
+                        let (shared, values) = roots(i);
+                        shared.iter().zip(values).for_each(|(&c, &root)| dense[c as usize] = root);
+                        let mut ahead = neighbors(i).skip(AHEAD);
                         for (j, p, unit) in neighbors(i) {
+                            if let Some((ahead, ..)) = ahead.next() {
+                                let (columns, values) = roots(ahead as usize);
+                                prefetch(row(transition, ahead as usize).0);
+                                prefetch(columns);
+                                prefetch(values);
+                            }
                             let back = similarity(j as usize, i);
                             // An edge of both rows is looked at from its smaller end.
                             if back.is_some() && (j as usize) < i {
                                 continue;
                             }
+                            let (columns, values) = roots(j as usize);
                             let overlap: f64 =
-                                roots(j as usize).iter().map(|&(c, root)| dense[c as usize] * root).sum();
+                                columns.iter().zip(values).map(|(&c, root)| dense[c as usize] * root).sum();
                             let strength = overlap.max(p / unit).max(back.unwrap_or(0.0));
                             if strength >= FLOOR {
                                 let (from, to) = (j.min(i as u32), j.max(i as u32));
                                 found.push((from, Link { to, strength, overlap }));
                             }
                         }
-                        roots(i).iter().for_each(|&(c, _)| dense[c as usize] = 0.0);
+                        shared.iter().for_each(|&c| dense[c as usize] = 0.0);
                     }
                     Ok(found)
                 },
@@ -135,8 +145,4 @@ impl Links {
     pub fn of(&self, point: usize) -> &[Link] {
         &self.links[self.starts[point]..self.starts[point + 1]]
     }
-}
-
-fn largest(values: &[f64]) -> f64 {
-    values.iter().copied().fold(0.0, f64::max)
 }

@@ -48,13 +48,20 @@ impl Kernel {
 
     /// Similarity at a distance of at least 0; at least 0 itself.
     pub fn similarity(self, distance: f64) -> f64 {
-        match self {
+        self.function()(distance)
+    }
+
+    /// The same, for many distances.
+    pub fn function(self) -> impl Fn(f64) -> f64 + Copy {
+        let strangers = |distance: f64, location: f64, scale: f64| ((distance - location) / scale).exp();
+        let at_0 = match self {
+            Self::Gompertz { location, scale } => strangers(0.0, location, scale),
+            Self::Linear | Self::Exp { .. } => 0.0,
+        };
+        move |distance| match self {
             Self::Linear => (1.0 - distance).max(0.0),
             Self::Exp { sigma } => (-distance / sigma).exp(),
-            Self::Gompertz { location, scale } => {
-                let strangers = |distance: f64| ((distance - location) / scale).exp();
-                (strangers(0.0) - strangers(distance)).exp()
-            }
+            Self::Gompertz { location, scale } => (at_0 - strangers(distance, location, scale)).exp(),
         }
     }
 }

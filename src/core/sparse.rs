@@ -10,7 +10,7 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use crate::core::error::{EdgeProblem, Error, Result};
-use crate::core::memory::filled;
+use crate::core::memory::{filled, room};
 use crate::core::monitor::Monitor;
 
 /// A sparse matrix with one value an edge: row `src`, column `dst`.
@@ -81,6 +81,25 @@ pub(crate) fn from_rows(
     Ok(matrix(n, starts, columns, values))
 }
 
+/// Rows laid end to end: where each starts, and the columns and values of all.
+pub(crate) type Laid = (Vec<usize>, Vec<u32>, Vec<f64>);
+
+/// Lay rows end to end, in the order in which they give their entries.
+///
+/// # Errors
+/// If there is no memory.
+pub(crate) fn laid<E: Iterator<Item = (u32, f64)>>(n: usize, row: impl Fn(usize) -> E + Sync) -> Result<Laid> {
+    let starts = starts(n, |i| row(i).count());
+    let (mut columns, mut values) = (filled(0, starts[n])?, filled(0.0, starts[n])?);
+    (units(&starts, &mut columns, ROWS).into_par_iter()).zip(units(&starts, &mut values, ROWS)).for_each(
+        |((rows, columns), (_, values))| {
+            let places = columns.iter_mut().zip(values);
+            places.zip(rows.flat_map(&row)).for_each(|((column, value), entry)| (*column, *value) = entry);
+        },
+    );
+    Ok((starts, columns, values))
+}
+
 /// Wrap rows that are known to be in order.
 pub(crate) fn matrix(n: usize, starts: Vec<usize>, columns: Vec<u32>, values: Vec<f64>) -> Matrix {
     Matrix::try_new((n, n), starts, columns, values)
@@ -129,9 +148,40 @@ pub(crate) fn row(matrix: &Matrix, row: usize) -> (&[u32], &[f64]) {
     (&matrix.indices()[places.clone()], &matrix.data()[places])
 }
 
+/// The largest of some values, at least 0.
+pub(crate) fn largest(values: &[f64]) -> f64 {
+    values.iter().copied().fold(0.0, f64::max)
+}
+
+/// An order of the rows in which those follow each other that the larger values of a row lead to: work in this order finds
+/// in the cache what it reads of neighbors.
+pub(crate) fn near_order(matrix: &Matrix, monitor: &Monitor) -> Result<Vec<u32>> {
+    /// Of the largest value of a row.
+    const LARGE: f64 = 0.05;
+    let n = matrix.rows();
+    let (mut order, mut seen, mut waiting) = (room(n)?, filled(false, n)?, Vec::new());
+    for start in 0..n as u32 {
+        waiting.push(start);
+        while let Some(i) = waiting.pop() {
+            if std::mem::replace(&mut seen[i as usize], true) {
+                continue;
+            }
+            if order.len().is_multiple_of(ROWS) {
+                monitor.check()?;
+            }
+            order.push(i);
+            let (columns, values) = row(matrix, i as usize);
+            let large = LARGE * largest(values);
+            let next = columns.iter().zip(values).filter(|&(&j, &value)| value >= large && !seen[j as usize]);
+            waiting.extend(next.map(|(&j, _)| j));
+        }
+    }
+    Ok(order)
+}
+
 /// The transpose: where each column's entries start, and their rows and values, in order. The
 /// columns are dealt out in blocks, so that each thread's writes stay close together.
-pub(crate) fn transpose(source: &Matrix, monitor: &Monitor) -> Result<(Vec<usize>, Vec<u32>, Vec<f64>)> {
+pub(crate) fn transpose(source: &Matrix, monitor: &Monitor) -> Result<Laid> {
     let n = source.rows();
     let starts = starts_of(n, source.indices());
     let (mut rows, mut values) = (filled(0u32, source.nnz())?, filled(0.0f64, source.nnz())?);

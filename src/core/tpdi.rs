@@ -9,7 +9,7 @@ use crate::core::kernels::prefetch;
 use crate::core::memory::filled;
 use crate::core::monitor::Monitor;
 use crate::core::ndde::{check_rows, check_transition};
-use crate::core::sparse::{Matrix, ROWS, matrix, places, row, starts, units};
+use crate::core::sparse::{Matrix, ROWS, matrix, near_order, places, row, starts, units};
 
 /// How many neighbors ahead a row is asked for.
 const AHEAD: usize = 6;
@@ -60,19 +60,22 @@ fn distances(
     let ends = |i: usize| row(transition, i).0.iter().copied().filter(move |&j| wanted(i, j as usize));
     let starts = starts(n, |i| ends(i).count());
     let (mut columns, mut distances) = (filled(0, starts[n])?, filled(0.0, starts[n])?);
-    (units(&starts, &mut columns, ROWS).into_par_iter()).zip(units(&starts, &mut distances, ROWS)).try_for_each_init(
+    // Each row in a unit of its own, and these in an order in which neighbors are near.
+    let mut rows: Vec<_> = units(&starts, &mut columns, 1).into_iter().zip(units(&starts, &mut distances, 1)).collect();
+    let mut place = filled(0u32, n)?;
+    near_order(transition, monitor)?.iter().zip(0..).for_each(|(&i, at)| place[i as usize] = at);
+    rows.par_sort_unstable_by_key(|((row, _), _)| place[row.start]);
+    rows.par_chunks_mut(ROWS).try_for_each_init(
         || vec![0.0; n],
-        |dense, ((rows, columns), (_, distances))| {
+        |dense, rows| {
             monitor.check()?;
-            let first = starts[rows.start];
-            for i in rows {
+            for ((row, columns), (_, distances)) in rows {
+                let i = row.start;
                 // Row i spread out; the rows of its neighbors then look their columns up.
                 let (neighbors, values) = root_row(i);
                 neighbors.iter().zip(values).for_each(|(&c, &value)| dense[c as usize] = value);
-                let own = starts[i] - first..starts[i + 1] - first;
-                let (columns, distances) = (&mut columns[own.clone()], &mut distances[own]);
                 columns.iter_mut().zip(ends(i)).for_each(|(column, j)| *column = j);
-                for (at, (&j, distance)) in columns.iter().zip(distances).enumerate() {
+                for (at, (&j, distance)) in columns.iter().zip(&mut **distances).enumerate() {
                     if let Some(&ahead) = columns.get(at + AHEAD) {
                         let (others, values) = root_row(ahead as usize);
                         prefetch(others);
@@ -87,5 +90,6 @@ fn distances(
             Ok(())
         },
     )?;
+    drop(rows);
     Ok(matrix(n, starts, columns, distances))
 }

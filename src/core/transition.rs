@@ -14,7 +14,9 @@ use crate::core::sparse::{Matrix, ROWS, from_rows, matrix, row, units};
 /// # Errors
 /// If a distance is negative (`ip` of vectors longer than 1), or the run is stopped.
 pub fn from_graph(graph: &KnnGraph, kernel: Kernel, monitor: &Monitor) -> Result<Matrix> {
-    build(graph.len(), |i| graph.row(i), |i, j, distance| of_neighbors(kernel, i, j, distance), monitor)
+    let similarity = kernel.function();
+    let similarity = |i, j, distance| graph_distance(i, j, distance).map(similarity);
+    build(graph.len(), |i| graph.row(i), similarity, monitor)
 }
 
 /// The similarity of two neighbors of a graph.
@@ -27,7 +29,8 @@ pub(crate) fn of_neighbors(kernel: Kernel, i: usize, j: u32, distance: f32) -> R
 /// # Errors
 /// If a distance is negative or not finite, or the run is stopped.
 pub fn from_distances(distances: &Matrix, kernel: Kernel, monitor: &Monitor) -> Result<Matrix> {
-    let similarity = |i, j, distance| checked_distance(i, j, distance).map(|distance| kernel.similarity(distance));
+    let similarity = kernel.function();
+    let similarity = |i, j, distance| checked_distance(i, j, distance).map(similarity);
     build(distances.rows(), |i| row(distances, i), similarity, monitor)
 }
 

@@ -2,7 +2,7 @@
 //! same, but with work and memory for the edges alone.
 
 use super::stop::Stop;
-use crate::core::agglomeration::{Agglomeration, Between, Linkage};
+use crate::core::agglomeration::{Agglomeration, Between, Edges, Linkage};
 use crate::core::error::Result;
 use crate::core::monitor::Monitor;
 use crate::core::sparse::{Matrix, ROWS, row};
@@ -36,7 +36,7 @@ pub fn average_linkage(graph: &Matrix, stop: Stop, monitor: &Monitor) -> Result<
         }
         let (neighbors, distances) = row(graph, i);
         let of_row = neighbors.iter().zip(distances);
-        edges.push(of_row.map(|(&j, &sum)| (j, Between { sum, edges: 1.0 })).collect());
+        edges.push(of_row.map(|(&to, &sum)| Edges { to, count: 1, sum }).collect());
     }
     let absent = graph.data().iter().copied().fold(1.0, f64::max);
     let mut clusters = Agglomeration::new(edges, AverageLinkage { sizes: vec![1.0; n], absent }, threshold);
