@@ -37,9 +37,9 @@ impl Edges {
     }
 }
 
-/// Bytes of the clusters of a graph of so many undirected edges: both directions of each, and a heap.
+/// Bytes of the clusters of a graph of so many edges: both directions of each.
 pub fn memory(edges: u64) -> u64 {
-    edges * 64
+    edges * 32
 }
 
 /// How far apart two clusters are.

@@ -34,7 +34,7 @@ const WALK_POWER: i32 = 6;
 
 /// Bytes of the links and clusters of a graph of so many directed edges, beside P.
 pub fn memory(edges: u64) -> u64 {
-    edges * 52
+    edges * 48
 }
 
 /// Two clusters that became one.

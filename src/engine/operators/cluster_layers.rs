@@ -1,6 +1,6 @@
 //! `cluster_layers(transition, ...)`: nested clusterings, coarse to fine.
 
-use super::dpc_cluster::{RESULT_ID, result_id};
+use super::dpc_cluster::{RESULT_ID, result_id, tree_bytes};
 use super::ndde::{self, TRANSITION};
 use crate::core::constraints::Constraints;
 use crate::core::hierarchy::Hierarchy;
@@ -54,6 +54,10 @@ impl Operator for Layers {
 
     fn inputs(&self) -> Vec<usize> {
         vec![self.transition.node]
+    }
+
+    fn edge_bytes(&self) -> u64 {
+        tree_bytes()
     }
 
     fn columns(&self) -> Vec<Column<List<LayerRow>>> {

@@ -1,5 +1,6 @@
 //! `cluster_tree(transition)`: every merge on the way from single points to one cluster.
 
+use super::dpc_cluster::tree_bytes;
 use super::ndde::{self, TRANSITION};
 use crate::core::constraints::Constraints;
 use crate::core::hierarchy::Hierarchy;
@@ -40,6 +41,10 @@ impl Operator for TreeMerges {
 
     fn inputs(&self) -> Vec<usize> {
         vec![self.transition.node]
+    }
+
+    fn edge_bytes(&self) -> u64 {
+        tree_bytes()
     }
 
     fn columns(&self) -> Vec<Column<List<TreeRow>>> {

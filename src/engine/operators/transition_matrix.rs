@@ -210,7 +210,7 @@ impl Operator for Transition {
     }
 
     fn seconds(&self, extent: Extent) -> f64 {
-        extent.edges as f64 * if self.kernel.is_some() { 2e-8 } else { 2.4e-6 }
+        extent.edges as f64 * if self.kernel.is_some() { 2e-8 } else { 2e-6 }
     }
 
     fn run(&self, run: &mut Run<'_>) -> Result<Edges> {
