@@ -120,7 +120,7 @@ import sys, time
 import numpy as np
 from conftest import arrow_points, connect
 con = connect()
-con.execute(f"SET threads = {sys.argv[1]}")
+con.execute(f"SET enable_progress_bar = false; SET threads = {sys.argv[1]}")
 random = np.random.default_rng(7)
 con.register("points", arrow_points(random.standard_normal((100_000, 256), dtype=np.float32)))
 con.execute("CREATE TABLE big AS FROM points")
