@@ -141,6 +141,12 @@ shares the most old rows with its cluster there (of equal ones that of the small
 row. The first BCubed F is over all rows, each that joined none in a cluster of its own.
 
 {table(header, means)}
+
+A new row that would bring two clusters together joins the larger. At 24 pixels no way of looking at
+each row on its own is far above that: of 260 new rows, each put through a full run over the old ones and itself, 0.94 are as in the full run
+over all. A quarter of those that differ there join a cluster of which the full run has most rows in theirs, with a larger one: where they count
+as the same, 0.96 are. With a fifth new [assign_clusters](functions/assign_clusters.md) has 0.92 of CLINC150's test half (a full run for each: 0.97 of 123 rows),
+0.99 of the songs and of Cora.
 """
 
 

@@ -9,8 +9,10 @@
 //!
 //! With a threshold x joins as in [`dpc`](crate::core::dpc); and where it would be a peak, the cluster
 //! whose points would join it. Without one it joins the cluster that it is highest with, see
-//! [`cluster_tree`](crate::core::cluster_tree), unless that is too low. Too low, and a kernel where none is given, are
-//! learned from the clusters that stand: some base points are each taken out, and seen as if they were new.
+//! [`cluster_tree`](crate::core::cluster_tree), unless that is too low. In a full run it could bring two clusters
+//! together: with its cluster it goes on to the next one, by its own links, while that is not too low, and belongs to the larger.
+//! Too low, and a kernel where none is given, are learned from the clusters that stand: some base points are each taken out,
+//! and seen as if they were new.
 
 use rayon::prelude::*;
 
@@ -135,8 +137,8 @@ pub fn assign_apart(
     let joined = |around_it: &[BaseNeighbor], density: f64, free: &dyn Fn(u32) -> bool| match options.tau {
         Some(tau) => by_threshold(around_it, density, tau, free),
         None => {
-            let best = around.highest(around_it, None, free);
-            within(around_it, density, best.filter(|best| best.height >= lowest))
+            let candidates = around.candidates(around_it, None, free);
+            within(around_it, density, joins(candidates, own_open(around_it), lowest))
         }
     };
     let mut partners = vec![Vec::new(); of_new.len()];
@@ -202,11 +204,22 @@ struct BaseNeighbor {
     open: f64,
 }
 
-/// The cluster that a point is highest with.
-#[derive(Debug, Clone, Copy, PartialEq)]
-struct Highest {
+/// A cluster that a point has links to.
+#[derive(Debug, Clone, Copy)]
+struct Candidate {
     cluster: u32,
-    height: f64,
+    between: Between,
+    /// Its points.
+    size: f64,
+    /// The mean of the neighbors in it.
+    open: f64,
+    strongest: f64,
+}
+
+/// The cluster that a point joins.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Joined {
+    cluster: u32,
     strength: f64,
 }
 
@@ -284,29 +297,26 @@ impl Around<'_> {
         Ok(Met { shared: shared / sum.sqrt(), back: back / sum, open })
     }
 
-    /// The cluster that a point with these neighbors is highest with, of those that are free to it; of equal ones the
-    /// smallest. `left_out` is the point itself, if it is of the base.
-    fn highest(&self, around: &[BaseNeighbor], left_out: Option<u32>, free: &dyn Fn(u32) -> bool) -> Option<Highest> {
-        let own_open = around.iter().map(|neighbor| neighbor.similarity).fold(1.0, f64::min);
+    /// The clusters that a point with these neighbors has links to, of those that are free to it, in order. `left_out` is
+    /// the point itself, if it is of the base.
+    fn candidates(&self, around: &[BaseNeighbor], left_out: Option<u32>, free: &dyn Fn(u32) -> bool) -> Vec<Candidate> {
         let mut order: Vec<&BaseNeighbor> = around.iter().filter(|neighbor| free(neighbor.cluster)).collect();
         order.sort_by_key(|neighbor| neighbor.cluster);
-        let mut best: Option<Highest> = None;
-        for members in order.chunk_by(|a, b| a.cluster == b.cluster) {
+        let of_cluster = |members: &[&BaseNeighbor]| {
             let cluster = members[0].cluster;
             let links = members.iter().filter(|neighbor| neighbor.strength >= FLOOR);
             let (sum, edges) = links.fold((0.0, 0.0), |(sum, edges), link| (sum + link.strength, edges + 1.0));
             let itself = left_out.is_some_and(|own| self.clusters.cluster[own as usize] == cluster);
-            let pairs = (self.sizes[cluster as usize] - usize::from(itself)) as f64;
-            let open = members.iter().map(|neighbor| neighbor.open).sum::<f64>() / members.len() as f64;
-            let between = Between { sum, edges };
-            let height = height(between, pairs, own_open * open, POWER);
-            if edges > 0.0 && best.is_none_or(|best| height > best.height) {
-                let strongest = members.iter().map(|neighbor| neighbor.strength).fold(0.0, f64::max);
-                let strength = strength(strongest, between, pairs, own_open * open);
-                best = Some(Highest { cluster, height, strength });
+            Candidate {
+                cluster,
+                between: Between { sum, edges },
+                size: (self.sizes[cluster as usize] - usize::from(itself)) as f64,
+                open: members.iter().map(|neighbor| neighbor.open).sum::<f64>() / members.len() as f64,
+                strongest: members.iter().map(|neighbor| neighbor.strength).fold(0.0, f64::max),
             }
-        }
-        best
+        };
+        let candidates = order.chunk_by(|a, b| a.cluster == b.cluster).map(of_cluster);
+        candidates.filter(|candidate| candidate.between.edges > 0.0).collect()
     }
 
     /// How high a base point is with the cluster that it would join as a new one, and whether that is right: `None` if
@@ -314,13 +324,46 @@ impl Around<'_> {
     fn rejoins(&self, seen: &Seen<'_>, roots: &mut [f64]) -> Result<Option<(f64, bool)>> {
         let (neighbors, _) = self.neighbors(seen, roots)?;
         let own = self.clusters.cluster[seen.point];
-        let highest = self.highest(&neighbors, seen.left_out, &|_| true);
+        let candidates = self.candidates(&neighbors, seen.left_out, &|_| true);
+        let highest = highest(&candidates, 1.0, own_open(&neighbors));
         Ok(match (highest, self.sizes[own as usize] > 1) {
-            (highest, false) => Some((highest.map_or(0.0, |best| best.height), false)),
-            (Some(Highest { cluster, height, .. }), true) => (cluster == own).then_some((height, true)),
+            (highest, false) => Some((highest.map_or(0.0, |(_, height)| height), false)),
+            (Some((at, height)), true) => (candidates[at].cluster == own).then_some((height, true)),
             (None, true) => None,
         })
     }
+}
+
+/// The similarity of the last neighbor of a point.
+fn own_open(around: &[BaseNeighbor]) -> f64 {
+    around.iter().map(|neighbor| neighbor.similarity).fold(1.0, f64::min)
+}
+
+/// The place of the cluster that a cluster of so many points, whose mean of `open` this is, is highest with, and the height;
+/// of equal ones the first.
+fn highest(candidates: &[Candidate], size: f64, open: f64) -> Option<(usize, f64)> {
+    let height = |candidate: &Candidate| height(candidate.between, size * candidate.size, open * candidate.open, POWER);
+    let heights = candidates.iter().map(height).enumerate();
+    heights.reduce(|best, other| if other.1 > best.1 { other } else { best })
+}
+
+/// The cluster that a point joins. It may bring two together: with its cluster it goes on to the next, by its own links,
+/// and belongs to the larger.
+fn joins(mut left: Vec<Candidate>, own_open: f64, lowest: f64) -> Option<Joined> {
+    let (mut size, mut open) = (1.0, own_open);
+    let mut largest: Option<Candidate> = None;
+    while let Some((at, _)) = highest(&left, size, open / size).filter(|&(_, height)| height >= lowest) {
+        let next = left.remove(at);
+        size += next.size;
+        open += next.size * next.open;
+        if largest.is_none_or(|largest| next.size > largest.size) {
+            largest = Some(next);
+        }
+    }
+    largest.map(|Candidate { cluster, between, size, open, strongest }| Joined {
+        cluster,
+        strength: strength(strongest, between, size, own_open * open),
+    })
 }
 
 /// From which height on points join, so that most of those seen are right: of each its height, and whether it joins.
@@ -368,10 +411,34 @@ fn by_threshold(around: &[BaseNeighbor], density: f64, tau: f64, free: &dyn Fn(u
 }
 
 /// In the cluster that it joins: the nearest neighbor of higher density, else the nearest.
-fn within(around: &[BaseNeighbor], density: f64, own: Option<Highest>) -> Assignment {
+fn within(around: &[BaseNeighbor], density: f64, own: Option<Joined>) -> Assignment {
     let of_cluster = |neighbor: &BaseNeighbor| own.is_some_and(|own| own.cluster == neighbor.cluster);
     let joined = nearest(around, |neighbor| of_cluster(neighbor) && neighbor.density >= density);
     let joined = joined.or_else(|| nearest(around, of_cluster));
     let found = assignment(joined, nearest_above(around, density), density);
     Assignment { strength: own.map(|own| own.strength), ..found }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_point_that_brings_two_clusters_together_belongs_to_the_larger() {
+        let candidate = |cluster, sum, edges, size| Candidate {
+            cluster,
+            between: Between { sum, edges },
+            size,
+            open: 0.0,
+            strongest: sum / edges,
+        };
+        let candidates = || vec![candidate(3, 0.9, 1.0, 1.0), candidate(5, 2.0, 4.0, 4.0), candidate(8, 0.2, 1.0, 9.0)];
+        let joined = |lowest| joins(candidates(), 0.0, lowest);
+        // With the single point it is at 0.9, and both with the four others at 2 / 8^0.7, with the nine at less.
+        assert_eq!(joined(0.95), None);
+        assert_eq!(joined(0.6).unwrap().cluster, 3);
+        let of_four = joined(0.4).unwrap();
+        assert_eq!(of_four.cluster, 5);
+        assert!((of_four.strength - 0.5).abs() < 1e-12);
+    }
 }

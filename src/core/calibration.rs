@@ -48,6 +48,9 @@ const HARDLY: f64 = 0.02;
 const FIRST_LEVEL: f64 = 0.05;
 /// The part of the neighbors that are no strangers, at the level.
 const MATCHES: f64 = 0.85;
+/// Of each point so many neighbors tell the level, at most. With all of long rows the points of a few large clusters, whose
+/// rows are full of matches, would tell it for all others.
+const LEVEL_NEIGHBORS: usize = 30;
 /// The level, however many strangers.
 const LEVELS: std::ops::RangeInclusive<f64> = 0.003..=1.0;
 /// A model's similarity is at least this, so that its distance is finite.
@@ -133,13 +136,13 @@ pub fn of_similarities(transition: &Matrix, monitor: &Monitor) -> Result<(Calibr
 /// of the rows. Where no strangers are seen, all that is no farther than a neighbor of the rows is alike.
 pub fn of_clusters(rows: &KnnGraph, points: &[u32], cluster: &[u32]) -> Kernel {
     let row = |i: usize| rows.row(i);
-    let all = hazard(rows.len(), &row, |_, _| true);
-    let between = hazard(rows.len(), &row, |i, j| cluster[points[i] as usize] != cluster[j]);
-    let Some(tail) = tail_of_graph(&between, all.len() as f64 / rows.len().max(1) as f64) else {
-        let farthest = all.last().map_or(0.0, |step| step.0).max(f64::MIN_POSITIVE.sqrt());
+    let between = hazard(rows.len(), &row, usize::MAX, |i, j| cluster[points[i] as usize] != cluster[j]);
+    let Some(tail) = tail_of_graph(&between, rows.edges() as f64 / rows.len().max(1) as f64) else {
+        let all = (0..rows.len()).flat_map(|i| row(i).1.iter().copied());
+        let farthest = f64::from(all.fold(0.0, f32::max)).max(f64::MIN_POSITIVE.sqrt());
         return Kernel::Gompertz { location: farthest * 1.02, scale: farthest / 1000.0 };
     };
-    tail.kernel(level_of(&tail, &all))
+    tail.kernel(level_of(&tail, &hazard(rows.len(), &row, LEVEL_NEIGHBORS, |_, _| true)))
 }
 
 /// The kernel that a graph of `n` points calls for, and P by it: `row` gives the neighbors of a point with their
@@ -203,16 +206,17 @@ fn calibrate_all<'a, V: Copy + Into<f64> + Sync + 'a>(
     let of_nearest = |count| communities(&nearest(n, &row, count, monitor)?, monitor);
     let first = of_nearest(growing.min(COMMUNITY_NEIGHBORS))?;
     let wide = if growing < COMMUNITY_NEIGHBORS { &of_nearest(COMMUNITY_NEIGHBORS)? } else { &first };
-    let all = hazard(n, &row, |_, _| true);
+    let all = hazard(n, &row, LEVEL_NEIGHBORS, |_, _| true);
+    let edges: usize = (0..n).into_par_iter().map(|i| row(i).0.len()).sum();
     let of_others = |i: usize| row(i).0.iter().filter(|&&j| wide[i] != wide[j as usize]).count();
     let between: usize = (0..n).into_par_iter().map(of_others).sum();
-    if (between as f64) < HARDLY * all.len() as f64 && wide.iter().any(|&community| community != wide[0]) {
+    if (between as f64) < HARDLY * edges as f64 && wide.iter().any(|&community| community != wide[0]) {
         let alike = transition::within(&flat, wide, monitor)?;
         return Ok((Calibration::Communities(wide.clone()), alike));
     }
     let tail_of = |cluster: &[u32]| {
-        let between = hazard(n, &row, |i, j| cluster[i] != cluster[j]);
-        tail_of_graph(&between, all.len() as f64 / n.max(1) as f64)
+        let between = hazard(n, &row, usize::MAX, |i, j| cluster[i] != cluster[j]);
+        tail_of_graph(&between, edges as f64 / n.max(1) as f64)
     };
     let Some(mut found) = tail_of(&first) else {
         let alike = transition::within(&flat, &first, monitor)?;
@@ -251,24 +255,32 @@ fn nearest<'a, V: Copy + Into<f64> + 'a>(
     from_rows(n, |i| others(i).min(count), fill, monitor)
 }
 
-/// The cumulative hazard of the wanted edges: their distances in rising order, each with the expected number of such
-/// neighbors up to it.
+/// The cumulative hazard of the wanted edges to the nearest of each point, at most so many: their distances in rising order,
+/// each with the expected number of such neighbors up to it.
 fn hazard<'a, V: Copy + Into<f64> + 'a>(
     n: usize,
     row: &(impl Fn(usize) -> (&'a [u32], &'a [V]) + Sync),
+    most: usize,
     wanted: impl Fn(usize, usize) -> bool + Sync,
 ) -> Vec<(f64, f64)> {
     let wanted = &wanted;
+    let last = |i: usize| {
+        let mut distances: Vec<f64> = row(i).1.iter().map(|&distance| distance.into()).collect();
+        if distances.len() > most {
+            return *distances.select_nth_unstable_by(most - 1, f64::total_cmp).1;
+        }
+        distances.into_iter().fold(f64::NEG_INFINITY, f64::max)
+    };
+    let mut ends: Vec<f64> = (0..n).into_par_iter().map(last).collect();
+    let end = &ends;
     let mut edges: Vec<(f64, f64)> = (0..n)
         .into_par_iter()
         .flat_map_iter(|i| {
             let (neighbors, distances) = row(i);
             let edges = neighbors.iter().zip(distances).filter(move |edge| wanted(i, *edge.0 as usize));
-            edges.map(|(_, &distance)| (distance.into(), 0.0))
+            edges.map(|(_, &distance)| (distance.into(), 0.0)).filter(move |edge| edge.0 <= end[i])
         })
         .collect();
-    let farthest = |i| row(i).1.iter().map(|&distance| distance.into()).fold(f64::NEG_INFINITY, f64::max);
-    let mut ends: Vec<f64> = (0..n).into_par_iter().map(farthest).collect();
     edges.par_sort_unstable_by(|a, b| a.0.total_cmp(&b.0));
     ends.par_sort_unstable_by(f64::total_cmp);
     let (mut hazard, mut gone) = (0.0, 0);
@@ -362,7 +374,7 @@ mod tests {
 
     /// The hazard of edges between clusters.
     fn between(graph: &Matrix, cluster: &[u32]) -> Vec<(f64, f64)> {
-        hazard(graph.rows(), &|i| row(graph, i), |i, j| cluster[i] != cluster[j])
+        hazard(graph.rows(), &|i| row(graph, i), usize::MAX, |i, j| cluster[i] != cluster[j])
     }
 
     #[test]

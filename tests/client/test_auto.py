@@ -6,7 +6,7 @@ import pytest
 from conftest import ROOT, arrow_points, connect
 
 STRANGERS, NEAR, MATCHES, FIRST_LEVEL, LOWEST, POWER, FLOOR = 10.0, 0.25, 0.85, 0.05, 0.1, 0.7, 0.05
-K = 40
+LEVEL_NEIGHBORS, K = 30, 40
 
 
 @pytest.fixture(scope="module")
@@ -52,9 +52,13 @@ def tail(src, dst, distance, n, cluster):
 def level(src, distance, n, far, scale):
     from sklearn.isotonic import IsotonicRegression
 
+    order = np.lexsort((distance, src))
+    rank = np.empty(len(src), dtype=int)
+    rank[order] = np.arange(len(src)) - np.searchsorted(src[order], src[order])
+    near = rank < LEVEL_NEIGHBORS
     ends = np.zeros(n)
-    np.maximum.at(ends, src, distance)
-    at, neighbors = hazard(distance, ends, n)
+    np.maximum.at(ends, src[near], distance[near])
+    at, neighbors = hazard(distance[distance <= ends[src]], ends, n)
     expected = lambda d: STRANGERS * (np.exp((d - far) / scale) - np.exp(-far / scale))  # noqa: E731
     last = np.arange(len(at) // 200 - 1, len(at), len(at) // 200)
     d, h = np.r_[0, at[last]], np.diff(np.r_[0, neighbors[last]])
