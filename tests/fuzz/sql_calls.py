@@ -56,7 +56,7 @@ WORDS = {
     "method": ["auto", "exact", "nn_descent", "hnsw", "connected_components", "single_linkage", "average_linkage", "dbscan",
                "rank_order", "density_peaks", "map_equation"],
     "id": ["id", "label", "embedding", "nope", "ID"], "embedding": ["embedding", "id", "nope"], "label": ["label", "id"],
-    "partition_by": ["part", "label", "id", "nope"], "encoder": ["none", "aggregate", "gcn", "transformer", "mean"], "model": ["/nope.onnx", ""],
+    "partition_by": ["part", "label", "id", "nope"], "encoder": ["none", "aggregate", "gcn", "transformer", "mean"], "model": ["/nope/nope.onnx", ""],
     "undirected": ["auto"],
 }  # fmt: skip
 FINE = {
@@ -165,7 +165,10 @@ def work(seed: int, first: int, count: int) -> None:
     con = connect(threads=2, memory_limit="2GB")
     con.execute("SET enable_progress_bar = false")
     con.execute(TABLES)
-    con.execute(f"SET VARIABLE model = '{tempfile.mkdtemp()}/similarity.onnx'")
+    # Models are written wherever a call says, so relative paths begin in a folder of their own.
+    folder = tempfile.mkdtemp()
+    os.chdir(folder)
+    con.execute(f"SET VARIABLE model = '{folder}/similarity.onnx'")
     calls = Calls(con)
     for at in range(first, first + count):
         sql = calls.call(random.Random(seed * 1_000_003 + at))
