@@ -85,7 +85,8 @@ impl Links {
                     let mut found = Vec::new();
                     for i in unit * ROWS..((unit + 1) * ROWS).min(n) {
                         roots(i).iter().for_each(|&(c, root)| dense[c as usize] = root);
-                        for (j, p, unit) in neighbors(i) {
+                        // A step of probability 0 may lead to a copy.
+                        for (j, p, unit) in neighbors(i).filter(|neighbor| !is_copy[neighbor.0 as usize]) {
                             let back = similarity(j as usize, i);
                             // An edge of both rows is looked at from its smaller end.
                             if back.is_some() && (j as usize) < i {
