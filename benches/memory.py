@@ -71,7 +71,8 @@ CALLS = {
     "invalid_rows": "FROM invalid_rows('points')",
     "explain_pair": "FROM explain_pair('clusters', 0, 1)",
     "train_similarity": f"FROM train_similarity('points', '$model', k := {K}, epochs := 1)",
-    "train_similarity, transformer": "FROM train_similarity('labelled', '$model', k := 8, encoder := 'transformer', epochs := 1, overwrite := true)",
+    "train_similarity, transformer": "FROM train_similarity('labelled', '$model', k := 30, encoder := 'transformer', epochs := 1, "
+    "overwrite := true)",
     "knn_graph, ids of 1 KB": "FROM knn_graph('texts', k := 5, metric := 'l2sq')",
     "knn_graph, STRUCT ids": "FROM knn_graph('structs', k := 5, metric := 'l2sq')",
     "kmeans_cluster, STRUCT ids": "FROM kmeans_cluster('structs', clusters := 2, metric := 'l2sq', max_iterations := 3)",
