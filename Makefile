@@ -11,6 +11,7 @@
 # make wheel   dist/density_peaks-*.whl, the Python package
 # make fuzz    generated input, a minute for each target; FUZZ_SECONDS=600 for longer, FUZZ_SEED=2 for other input
 # make sanitize the core's tests under AddressSanitizer and ThreadSanitizer, with a nightly toolchain; else valgrind
+# make sanitize-extension  the extension under AddressSanitizer, with a nightly toolchain: SQL and client tests, generated calls
 # make soak    mixed statements over 50,000 rows on eight threads for an hour, or SOAK_SECONDS
 # make test-spark  the package in spark/, on two executors of this machine where there is Java 17
 # make test-versions  SQL tests on each known version of DuckDB but the newest, which make test runs on
@@ -38,7 +39,7 @@ FUZZ_SEED ?= 1
 SOAK_SECONDS ?= 3600
 HOST = $(shell rustc --version --verbose | sed -n 's/^host: //p')
 
-.PHONY: demo test test-all optional fuzz sanitize soak test-spark test-versions report notebook docs release repository wheel clean
+.PHONY: demo test test-all optional fuzz sanitize sanitize-extension soak test-spark test-versions report notebook docs release repository wheel clean
 
 # A line for a step with its time; what it prints, only if it fails.
 define step
@@ -84,6 +85,23 @@ sanitize:
 		cargo test --locked --no-default-features --lib --no-run --target-dir target/valgrind && \
 		valgrind --quiet --error-exitcode=1 $$(ls -t target/valgrind/debug/deps/density_peaks-* | grep -v '\.' | head -1); \
 	fi
+
+# The runtime must be in the process before Python's first allocation, and the toolchain has it only as an archive for programs.
+SANITIZED := target/address/extension
+sanitize-extension: export ASAN_OPTIONS := detect_leaks=0:allocator_may_return_null=1:detect_odr_violation=0
+sanitize-extension: .venv/installed
+	RUSTFLAGS=-Zsanitizer=address CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_STRIP=none CARGO_PROFILE_RELEASE_OPT_LEVEL=1 \
+		CARGO_PROFILE_RELEASE_DEBUG=line-tables-only CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 \
+		cargo +nightly build --release --locked --lib --no-default-features --features extension --target $(HOST) \
+		--target-dir target/address
+	python3 scripts/package.py target/address/$(HOST)/release/libdensity_peaks.so $(SANITIZED)
+	cp "$$(rustc +nightly --print target-libdir)/librustc-nightly_rt.asan.a" $(SANITIZED)/asan.a
+	ar d $(SANITIZED)/asan.a asan_preinit.cpp.o
+	cc -shared -o $(SANITIZED)/asan.so -Wl,--whole-archive $(SANITIZED)/asan.a -Wl,--no-whole-archive -lpthread -ldl -lrt -lm \
+		-Wl,--no-as-needed -lstdc++
+	export DENSITY_PEAKS_EXTENSION=$(SANITIZED)/density_peaks.duckdb_extension LD_PRELOAD=$(CURDIR)/$(SANITIZED)/asan.so; \
+		$(PYTHON) -m pytest -q -s tests/sql $(addprefix tests/client/test_,internal.py plans.py relations.py ids.py) && \
+		$(PYTHON) tests/fuzz/sql_calls.py $(FUZZ_SECONDS) $(FUZZ_SEED)
 
 soak: release .venv/installed
 	$(PYTHON) tests/fuzz/soak.py $(SOAK_SECONDS)

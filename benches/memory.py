@@ -23,6 +23,7 @@ CREATE TABLE points AS SELECT i AS id, i % 10 AS part, i // 20 AS label,
     [noise(i // 20, j) + noise(i, 1000 + j) / 2 FOR j IN range({D})]::FLOAT[{D}] AS embedding FROM range($n) t(i);
 CREATE TABLE texts AS SELECT repeat('x', 1000) || id AS id, embedding[:2]::FLOAT[2] AS embedding FROM points;
 CREATE TABLE structs AS SELECT {{'a': id, 'b': 'text'}} AS id, embedding[:2]::FLOAT[2] AS embedding FROM points;
+CREATE TABLE labelled AS FROM points LIMIT $n // 20;
 CREATE TABLE new AS SELECT id + $n AS id, embedding FROM points LIMIT $n // 10;
 CREATE TABLE pairs AS SELECT id AS src, id + 200 AS dst FROM points WHERE id + 200 < $n AND id % 100 = 0;
 CREATE TABLE g AS SELECT i AS src, (i // 20) * 20 + (i + j) % 20 AS dst, (0.1 + hash(i, j) % 1000 / 5000)::FLOAT AS distance
@@ -68,6 +69,10 @@ CALLS = {
     "cluster_with, map_equation": "FROM cluster_with('g', 'map_equation')",
     "kmeans_cluster": "FROM kmeans_cluster('points', clusters := 100, max_iterations := 3)",
     "invalid_rows": "FROM invalid_rows('points')",
+    "explain_pair": "FROM explain_pair('clusters', 0, 1)",
+    "train_similarity": f"FROM train_similarity('points', '$model', k := {K}, epochs := 1)",
+    "train_similarity, transformer": "FROM train_similarity('labelled', '$model', k := 30, encoder := 'transformer', epochs := 1, "
+    "overwrite := true)",
     "knn_graph, ids of 1 KB": "FROM knn_graph('texts', k := 5, metric := 'l2sq')",
     "knn_graph, STRUCT ids": "FROM knn_graph('structs', k := 5, metric := 'l2sq')",
     "kmeans_cluster, STRUCT ids": "FROM kmeans_cluster('structs', clusters := 2, metric := 'l2sq', max_iterations := 3)",
@@ -98,7 +103,8 @@ def main(n: int, names: list[str]) -> None:
         print("| function | threads | rows | estimate, MiB | peak, MiB | ratio |\n|---|--:|--:|--:|--:|--:|")
         for name in names or CALLS:
             for threads in (1, 2):
-                command = [sys.executable, __file__, "--measure", path, CALLS[name], str(threads)]
+                call = CALLS[name].replace("$model", f"{folder}/{threads}.onnx")
+                command = [sys.executable, __file__, "--measure", path, call, str(threads)]
                 done = subprocess.run(command, capture_output=True, text=True)
                 if done.returncode:
                     print(f"| {name} | {threads} | {done.stderr.splitlines()[-1]}")

@@ -2,6 +2,8 @@
 //! again with `FUZZ_CASE`. Without `FUZZ_SECONDS` a few cases run, as a part of the unit tests.
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::core::random::mix;
@@ -70,6 +72,28 @@ impl Random {
     }
 }
 
+/// No case has this number.
+const NONE: u64 = u64::MAX;
+
+/// End the process where a case takes more than a minute.
+fn watch(name: &str, running: Arc<AtomicU64>) {
+    let (name, mut before) = (name.to_owned(), NONE);
+    std::thread::spawn(move || {
+        loop {
+            std::thread::sleep(Duration::from_secs(60));
+            let case = running.load(Ordering::Relaxed);
+            if case == NONE {
+                return;
+            }
+            if case == before {
+                eprintln!("{name}: FUZZ_CASE={case} does not end");
+                std::process::exit(1);
+            }
+            before = case;
+        }
+    });
+}
+
 /// Run cases of a target, which panics where something is wrong.
 pub fn fuzz(name: &str, target: impl Fn(&mut Random)) {
     let number = |name| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
@@ -84,10 +108,13 @@ pub fn fuzz(name: &str, target: impl Fn(&mut Random)) {
     }
     let Some(seconds) = number("FUZZ_SECONDS") else { return (0..CASES).for_each(run) };
     let (start, mut case) = (Instant::now(), number("FUZZ_SEED").unwrap_or(0) << 32);
-    let first = case;
+    let (first, running) = (case, Arc::new(AtomicU64::new(case)));
+    watch(name, running.clone());
     while start.elapsed() < Duration::from_secs(seconds) {
+        running.store(case, Ordering::Relaxed);
         run(case);
         case += 1;
     }
+    running.store(NONE, Ordering::Relaxed);
     eprintln!("{name}: {} cases in {} seconds, none fails", case - first, start.elapsed().as_secs());
 }

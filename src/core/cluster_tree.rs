@@ -421,6 +421,16 @@ mod tests {
     }
 
     #[test]
+    fn a_step_of_probability_0_to_a_copy_is_no_second_link() {
+        let links = links(&[&[(2, 0.0)], &[(0, 0.375)], &[(0, 1.0)]]);
+        assert_eq!((links.of(0).len(), &links.copies), (1, &vec![(2, 0)]));
+        let tree = tree(&links, &Constraints::default());
+        let merged: Vec<_> = tree.merges().iter().map(|merge| merge.points).collect();
+        assert_eq!(merged, [(0, 2), (0, 1)]);
+        tree.cut(&links, &Monitor::new()).unwrap();
+    }
+
+    #[test]
     fn a_pair_that_no_row_had_room_for_says_nothing() {
         // Four points in a ring, each with its two neighbors, all alike: the rows are full of copies.
         let full: &[&[(u32, f64)]] =

@@ -59,6 +59,12 @@ pub enum Error {
     /// Labels of which nothing can be learned.
     #[error("{0}")]
     Labels(String),
+    /// The steps of training left the finite numbers.
+    #[error("training diverges, in epoch {epoch} the loss is no longer a finite number; give a smaller learning rate")]
+    Diverged {
+        /// The epoch, from 1.
+        epoch: usize,
+    },
     /// The work needs more memory than it may use.
     #[error("{0}")]
     Memory(String),

@@ -75,6 +75,8 @@ impl Links {
             Some(transition.data()[places(transition, i).start + at] / unit[i])
         };
 
+        // A step of probability 0 may lead to a copy.
+        let linked = |i: usize| neighbors(i).filter(|&(j, ..)| !is_copy[j as usize]);
         let order = near_order(transition, monitor)?;
         let phase = monitor.phase(0.0..0.5, n.div_ceil(ROWS));
         let units: Vec<Vec<(u32, Link)>> = (0..n.div_ceil(ROWS))
@@ -87,8 +89,8 @@ impl Links {
                     for i in order[unit * ROWS..((unit + 1) * ROWS).min(n)].iter().map(|&i| i as usize) {
                         let (shared, values) = roots(i);
                         shared.iter().zip(values).for_each(|(&c, &root)| dense[c as usize] = root);
-                        let mut ahead = neighbors(i).skip(AHEAD);
-                        for (j, p, unit) in neighbors(i) {
+                        let mut ahead = linked(i).skip(AHEAD);
+                        for (j, p, unit) in linked(i) {
                             if let Some((ahead, ..)) = ahead.next() {
                                 let (columns, values) = roots(ahead as usize);
                                 prefetch(row(transition, ahead as usize).0);

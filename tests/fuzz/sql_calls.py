@@ -26,7 +26,7 @@ BATCH = 400
 HANGS = 60.0
 
 TABLES = """
-CREATE TABLE faces AS SELECT i AS id, i % 5 AS label, [cos(i % 7), sin(i), i % 3]::FLOAT[3] AS embedding, i % 3 AS part
+CREATE TABLE faces AS SELECT i AS id, i % 12 AS label, [cos(i % 7), sin(i), i % 3]::FLOAT[3] AS embedding, i % 3 AS part
 FROM range(1, 60) t(i);
 CREATE TABLE odd AS SELECT unnest([1, 2, 2, NULL, 5]) AS id, unnest([[1, 'nan'::FLOAT], [0, 0], NULL, [], [1e30, 1]]) AS embedding;
 CREATE TABLE texts AS SELECT 'ä' || id AS id, label::VARCHAR AS label, embedding::DOUBLE[] AS embedding, NULL AS part FROM faces;
@@ -56,7 +56,7 @@ WORDS = {
     "method": ["auto", "exact", "nn_descent", "hnsw", "connected_components", "single_linkage", "average_linkage", "dbscan",
                "rank_order", "density_peaks", "map_equation"],
     "id": ["id", "label", "embedding", "nope", "ID"], "embedding": ["embedding", "id", "nope"], "label": ["label", "id"],
-    "partition_by": ["part", "label", "id", "nope"], "encoder": ["linear", "transformer", "mean"], "model": ["/nope.onnx", ""],
+    "partition_by": ["part", "label", "id", "nope"], "encoder": ["none", "aggregate", "gcn", "transformer", "mean"], "model": ["/nope/nope.onnx", ""],
     "undirected": ["auto"],
 }  # fmt: skip
 FINE = {
@@ -69,7 +69,7 @@ REQUIRED = {
     "suggest_merges": ["clusters", "density", "distance"], "cluster_summary": ["clusters", "source"],
     "explain_pair": ["clusters", "a", "b"], "assign_clusters": ["source", "base", "clusters"],
     "cluster_with": ["graph", "method", "threshold"], "kmeans_cluster": ["source", "clusters"], "knn_methods": ["n", "dim"],
-    "train_similarity": ["source", "model", "epochs"],
+    "train_similarity": ["source", "model", "epochs", "overwrite"],
 }  # fmt: skip
 # Values that a call is likely to take, of a parameter or of that of a function.
 GOOD = {
@@ -165,7 +165,10 @@ def work(seed: int, first: int, count: int) -> None:
     con = connect(threads=2, memory_limit="2GB")
     con.execute("SET enable_progress_bar = false")
     con.execute(TABLES)
-    con.execute(f"SET VARIABLE model = '{tempfile.mkdtemp()}/similarity.onnx'")
+    # Models are written wherever a call says, so relative paths begin in a folder of their own.
+    folder = tempfile.mkdtemp()
+    os.chdir(folder)
+    con.execute(f"SET VARIABLE model = '{folder}/similarity.onnx'")
     calls = Calls(con)
     for at in range(first, first + count):
         sql = calls.call(random.Random(seed * 1_000_003 + at))

@@ -129,7 +129,7 @@ impl Trainer<'_> {
         let logits = self.logits(&model, &self.train)?;
         let losses = logits.iter().zip(&self.train.same).map(|(&logit, &same)| f64::from(loss(logit, same).0));
         let loss = losses.sum::<f64>() / logits.len() as f64;
-        let mut log = vec![Epoch { epoch: 0, loss, held_out: self.measure(&model)? }];
+        let mut log = vec![Epoch { epoch: 0, loss, held_out: self.ranking(&self.logits(&model, &self.held_out)?) }];
         let (mut kept, mut best) = (0, model.parameters.clone());
         let mut adam = Adam::new(model.parameters.len());
         let mut order: Vec<u32> = (0..self.train.points.len() as u32).collect();
@@ -145,7 +145,11 @@ impl Trainer<'_> {
                 phase.step()?;
             }
             let loss = sum / self.train.same.len() as f64;
-            log.push(Epoch { epoch, loss, held_out: self.measure(&model)? });
+            let held_out = self.logits(&model, &self.held_out)?;
+            if !loss.is_finite() || held_out.iter().any(|logit| !logit.is_finite()) {
+                return Err(Error::Diverged { epoch });
+            }
+            log.push(Epoch { epoch, loss, held_out: self.ranking(&held_out) });
             if log[epoch].held_out.average_precision > log[kept].held_out.average_precision {
                 kept = epoch;
                 best.copy_from_slice(&model.parameters);
@@ -182,9 +186,8 @@ impl Trainer<'_> {
         Ok((loss, shards.into_iter().map(|shard| shard.1).collect()))
     }
 
-    fn measure(&self, model: &TrainedModel) -> Result<Ranking> {
-        let logits = self.logits(model, &self.held_out)?;
-        Ok(self.held_out.ranking(&logits).expect("pairs of both kinds, as was checked"))
+    fn ranking(&self, held_out: &[f32]) -> Ranking {
+        self.held_out.ranking(held_out).expect("pairs of both kinds, as was checked")
     }
 
     /// The logits of all pairs.
