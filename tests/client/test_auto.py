@@ -367,7 +367,7 @@ def test_identities_of_any_size_are_found(con, sizes, k, least, dimension):
     if min(sizes) > k:
         assert sure == 0 and "take a larger k" in advice
     else:
-        assert sure == pytest.approx(sum(size for size in sizes if size > 1), abs=0.02 * sum(sizes)) and advice is None
+        assert sure == pytest.approx(sum(size for size in sizes if size > 1), abs=0.03 * sum(sizes)) and advice is None
 
 
 @pytest.mark.parametrize(
