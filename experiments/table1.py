@@ -26,7 +26,7 @@ SETS = {
     "MusicBrainz": ("musicbrainz20k_minilm", 10, None),
     "LFW": ("lfw_mobilefacenet", 20, "lfw_lowres24_mobilefacenet"),
 }
-METHODS = ["cosine", "cdp", "star_fc", "pair_cls", "gcn_ve", "l_gcn", "ltc", "ada_nets", "clusformer"]
+METHODS = ["cosine", "cdp", "star_fc", "pair_cls", "gcn_ve", "l_gcn", "ltc", "ada_nets", "clusformer", "train_similarity"]
 SEEDS = 3
 TAUS = [*(at / 20 for at in range(1, 20)), 0.97, 0.98, 0.99]
 PLAIN = "score"
@@ -109,6 +109,10 @@ def run(con, name: str, method, seed: int) -> dict:
         found = clustered(con, f"dpc_cluster(ndde('p'), tpdi('p'), tau := {tau})")
         result[kind] = {**judged(con, found), "chosen": (similarity, tau)}
     transition(con, test, on_test["edges"], PLAIN)
+    if method.NAME == "train_similarity":
+        # As cluster_embeddings(model := ...) does: a distance at which a Gaussian has that similarity, and its kernel.
+        con.execute("CREATE OR REPLACE TABLE far AS SELECT src, dst, sqrt(-ln(greatest(similarity, 1e-9))) AS distance FROM edges")
+        con.execute("CREATE OR REPLACE TABLE p AS FROM transition_matrix('far', sigma := 'auto')")
     default = f"cluster_embeddings('faces', k := {k})" if method.NAME == "cosine" else "linkage_cluster('p')"
     result["default"] = judged(con, clustered(con, default))
     return {"name": method.NAME, "trained": trained, "inferred": inferred, "kinds": result}
