@@ -70,7 +70,7 @@ CALLS = {
     "kmeans_cluster": "FROM kmeans_cluster('points', clusters := 100, max_iterations := 3)",
     "invalid_rows": "FROM invalid_rows('points')",
     "explain_pair": "FROM explain_pair('clusters', 0, 1)",
-    "train_similarity": f"FROM train_similarity('points', '$model', k := {K}, epochs := 1)",
+    "train_similarity": f"FROM train_similarity('points', '$model', k := {K}, epochs := 1, overwrite := true)",
     "train_similarity, transformer": "FROM train_similarity('labelled', '$model', k := 30, encoder := 'transformer', epochs := 1, "
     "overwrite := true)",
     "knn_graph, ids of 1 KB": "FROM knn_graph('texts', k := 5, metric := 'l2sq')",

@@ -52,6 +52,7 @@ pub trait Linkage {
 }
 
 /// Clusters on their way: 0..n are the points, and each merge adds one.
+#[derive(Clone)]
 pub struct Agglomeration<L> {
     linkage: L,
     /// Those to each other cluster, in order of its number; none once a cluster has merged. The other may have merged
@@ -230,6 +231,7 @@ mod tests {
     use super::*;
     use crate::core::random::unit;
 
+    #[derive(Clone)]
     struct Mean;
 
     impl Linkage for Mean {
@@ -271,7 +273,7 @@ mod tests {
             let alive: Vec<u32> = (0..2 * n - left).filter(|&cluster| clusters.alive(cluster)).collect();
             assert_eq!(alive.len(), left as usize);
             alive.iter().filter(|&cluster| cluster % 2 > 0).for_each(|&cluster| clusters.update(cluster));
-            let mut later = copy(&clusters);
+            let mut later = clusters.clone();
             let root = |point: u32| std::iter::successors(Some(point), |&at| Some(clusters.into[at as usize]));
             let root = |point: u32| root(point).find(|&at| clusters.alive(at)).unwrap();
             alive.iter().for_each(|&cluster| later.update(cluster));
@@ -291,19 +293,6 @@ mod tests {
                     assert!((edges_of_a.sum - between.map(|edge| edge.2).sum::<f64>()).abs() < 1e-12);
                 }
             }
-        }
-    }
-
-    fn copy(clusters: &Agglomeration<Mean>) -> Agglomeration<Mean> {
-        Agglomeration {
-            linkage: Mean,
-            edges: clusters.edges.clone(),
-            into: clusters.into.clone(),
-            limit: clusters.limit,
-            nearest: clusters.nearest.clone(),
-            heap: clusters.heap.clone(),
-            apart: clusters.apart.clone(),
-            rising: BinaryHeap::new(),
         }
     }
 }

@@ -127,7 +127,8 @@ pub fn assign_apart(
         None => {
             let of_point = |roots: &mut Vec<f64>, at: usize| {
                 monitor.check()?;
-                let seen = Seen { row: of_sample.row(at), point: sample[at] as usize, left_out: Some(sample[at]) };
+                let (row, point) = (of_sample.row(at), sample[at] as usize);
+                let seen = Seen { row, point, left_out: Some(sample[at]), is_listed: true };
                 around.rejoins(&seen, roots)
             };
             let found = (0..size).into_par_iter().map_init(roots, of_point);
@@ -149,7 +150,9 @@ pub fn assign_apart(
     }
     let of_point = |roots: &mut Vec<f64>, at: usize| {
         monitor.check()?;
-        let seen = Seen { row: of_new.row(at), point: base.len() + at, left_out: None };
+        let row = of_new.row(at);
+        let copies = row.0.iter().filter(|&&j| base.row(j as usize) == new.row(at)).count();
+        let seen = Seen { row, point: base.len() + at, left_out: None, is_listed: copies < COPIES };
         let (neighbors, density) = around.neighbors(&seen, roots)?;
         let found = joined(&neighbors, density, &|_| true);
         Ok((found, if partners[at].is_empty() { vec![] } else { neighbors }))
@@ -186,6 +189,8 @@ struct Seen<'a> {
     point: usize,
     /// Itself, if it is of the base.
     left_out: Option<u32>,
+    /// Whether it stands in lists: the first few of equal rows do.
+    is_listed: bool,
 }
 
 /// A base point seen from one that takes its place.
@@ -259,7 +264,7 @@ impl Around<'_> {
             .zip(distances.iter().zip(&similarities))
             .map(|(&row, (&distance, &similarity))| {
                 let j = row as usize;
-                let met = self.met(row, distance, similarity, seen.left_out, roots)?;
+                let met = self.met(row, distance, similarity, seen, roots)?;
                 inflow += met.back * density[j];
                 let shared = met.shared + (met.back / sum).sqrt();
                 let distance = (1.0 - shared).clamp(0.0, 1.0);
@@ -275,13 +280,14 @@ impl Around<'_> {
         Ok((around?, density))
     }
 
-    fn met(&self, j: u32, distance: f32, similarity: f64, left_out: Option<u32>, roots: &[f64]) -> Result<Met> {
+    fn met(&self, j: u32, distance: f32, similarity: f64, seen: &Seen<'_>, roots: &[f64]) -> Result<Met> {
         let at = self.met.binary_search(&j).expect("every neighbor was met");
         let (neighbors, distances) = self.of_met.row(at);
         // A point of the base has its place already.
-        let place = neighbors.iter().position(|&c| Some(c) == left_out);
+        let place = neighbors.iter().position(|&c| Some(c) == seen.left_out);
         let full = neighbors.len() >= self.k;
-        let nearer = place.is_some() || !full || distances.last().is_none_or(|&kth| distance < kth);
+        let is_near = place.is_some() || !full || distances.last().is_none_or(|&kth| distance < kth);
+        let nearer = seen.is_listed && is_near;
         let given_up = place.or_else(|| (nearer && full).then(|| neighbors.len() - 1));
         let back = if nearer { similarity } else { 0.0 };
         let (mut sum, mut shared) = (1.0 + back, roots[j as usize]);

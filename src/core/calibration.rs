@@ -50,7 +50,7 @@ const FIRST_LEVEL: f64 = 0.05;
 const MATCHES: f64 = 0.85;
 /// Of each point so many neighbors tell the level, at most. With all of long rows the points of a few large clusters, whose
 /// rows are full of matches, would tell it for all others.
-const LEVEL_NEIGHBORS: usize = 30;
+const LEVEL_NEIGHBORS: usize = 40;
 /// The level, however many strangers.
 const LEVELS: std::ops::RangeInclusive<f64> = 0.003..=1.0;
 /// A model's similarity is at least this, so that its distance is finite.
@@ -265,11 +265,11 @@ fn hazard<'a, V: Copy + Into<f64> + 'a>(
 ) -> Vec<(f64, f64)> {
     let wanted = &wanted;
     let last = |i: usize| {
-        let mut distances: Vec<f64> = row(i).1.iter().map(|&distance| distance.into()).collect();
+        let distances = row(i).1.iter().map(|&distance| distance.into());
         if distances.len() > most {
-            return *distances.select_nth_unstable_by(most - 1, f64::total_cmp).1;
+            return *distances.collect::<Vec<f64>>().select_nth_unstable_by(most - 1, f64::total_cmp).1;
         }
-        distances.into_iter().fold(f64::NEG_INFINITY, f64::max)
+        distances.fold(f64::NEG_INFINITY, f64::max)
     };
     let mut ends: Vec<f64> = (0..n).into_par_iter().map(last).collect();
     let end = &ends;

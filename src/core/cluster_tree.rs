@@ -19,7 +19,7 @@ use crate::core::constraints::Constraints;
 use crate::core::dpc::{Clustering, above, candidates, number_trees};
 use crate::core::error::Result;
 use crate::core::links::Links;
-use crate::core::memory::ask;
+use crate::core::memory::{ask, filled, room};
 use crate::core::monitor::{Monitor, Phase};
 use crate::core::partition::fewest_bits;
 use crate::core::sparse::{Matrix, ROWS, row};
@@ -46,12 +46,6 @@ pub struct Merge {
     pub height: f64,
 }
 
-impl Merge {
-    fn new(a: u32, b: u32, height: f64) -> Self {
-        Self { points: (a.min(b), a.max(b)), height }
-    }
-}
-
 /// All merges from single points on.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ClusterTree {
@@ -67,7 +61,7 @@ struct Cluster {
     size: f64,
     /// Sum over its points.
     open: f64,
-    /// Its smallest point.
+    /// The place of its smallest point.
     first: u32,
 }
 
@@ -101,8 +95,17 @@ impl Linkage for Censored {
     }
 }
 
-/// The points of each component of links, in order, but for those alone; and of each point its place among them.
-fn components(links: &Links, monitor: &Monitor) -> Result<(Vec<Vec<u32>>, Vec<u32>)> {
+/// Points that nothing joins to others, or keeps apart from them. Pairs are of places in `points`.
+#[derive(Default)]
+struct Component {
+    /// In order.
+    points: Vec<u32>,
+    constraints: Constraints,
+    copies: Vec<(u32, u32)>,
+}
+
+/// The components of links and pairs, but for points alone; and of each point its place in its own.
+fn components(links: &Links, constraints: &Constraints, monitor: &Monitor) -> Result<(Vec<Component>, Vec<u32>)> {
     let n = links.len();
     let mut sets = UnionFind::new(n);
     for i in 0..n {
@@ -113,19 +116,41 @@ fn components(links: &Links, monitor: &Monitor) -> Result<(Vec<Vec<u32>>, Vec<u3
             sets.unite(i as u32, link.to);
         });
     }
-    let mut components: Vec<Vec<u32>> = vec![vec![]; n];
-    let mut place = Vec::with_capacity(n);
-    for (i, root) in (0..).zip(sets.into_labels()) {
-        let points = &mut components[root as usize];
+    let Constraints { must_link, cannot_link } = constraints;
+    for &(a, b) in must_link.iter().chain(cannot_link).chain(&links.copies) {
+        sets.unite(a, b);
+    }
+    let (mut number, mut place, mut components) = (filled(u32::MAX, n)?, room(n)?, Vec::<Component>::new());
+    for i in 0..n as u32 {
+        let root = sets.root(i);
+        if sets.size(root) == 1 {
+            place.push(0);
+            continue;
+        }
+        let number = &mut number[root as usize];
+        if *number == u32::MAX {
+            *number = components.len() as u32;
+            components.push(Component::default());
+        }
+        let points = &mut components[*number as usize].points;
         place.push(points.len() as u32);
         points.push(i);
     }
-    components.retain(|points| points.len() > 1);
+    let mut deal = |pairs: &[(u32, u32)], of: fn(&mut Component) -> &mut Vec<(u32, u32)>| {
+        for &(a, b) in pairs {
+            // A point alone may be in a pair with itself.
+            if let Some(component) = components.get_mut(number[sets.root(a) as usize] as usize) {
+                of(component).push((place[a as usize], place[b as usize]));
+            }
+        }
+    };
+    deal(must_link, |component| &mut component.constraints.must_link);
+    deal(cannot_link, |component| &mut component.constraints.cannot_link);
+    deal(&links.copies, |component| &mut component.copies);
     Ok((components, place))
 }
 
-/// Some points that no link joins to others, in order, as clusters on their way. `place` is that of each point among
-/// them.
+/// The points of a component as clusters on their way.
 fn growing(links: &Links, points: &[u32], place: &[u32], power: f64, lowest: f64) -> Agglomeration<Censored> {
     let each = || (0u32..).zip(points).flat_map(|(at, &i)| links.of(i as usize).iter().map(move |link| (at, link)));
     let mut counts = vec![0; points.len()];
@@ -140,32 +165,61 @@ fn growing(links: &Links, points: &[u32], place: &[u32], power: f64, lowest: f64
         edges[at as usize].push(Edges { to, count: 1, sum: link.strength });
         edges[to as usize].push(Edges { to: at, count: 1, sum: link.strength });
     }
-    let cluster = |&first: &u32| Cluster { size: 1.0, open: links.open[first as usize], first };
-    let linkage = Censored { power, clusters: points.iter().map(cluster).collect() };
+    let cluster = |(place, &point): (u32, &u32)| Cluster { size: 1.0, open: links.open[point as usize], first: place };
+    let linkage = Censored { power, clusters: (0..).zip(points).map(cluster).collect() };
     Agglomeration::new(edges, linkage, 1.0 / lowest)
 }
 
-/// Merge the nearest, again and again, those of which `join` says that they may, by a point of each.
-fn grow(
-    clusters: &mut Agglomeration<Censored>,
-    mut join: impl FnMut(u32, u32) -> bool,
-    phase: &Phase,
-) -> Result<Vec<Merge>> {
-    let mut merges = Vec::new();
-    let mut height = 1.0f64;
-    while let Some((distance, a, b)) = clusters.nearest() {
-        phase.step()?;
-        let of = |cluster: u32| clusters.linkage().clusters[cluster as usize].first;
-        let (first, second) = (of(a), of(b));
-        if join(first, second) {
-            height = height.min(1.0 / distance);
-            merges.push(Merge::new(first, second, height));
-            clusters.merge(a, b);
-        } else {
-            clusters.keep_apart(a, b);
+impl Component {
+    /// All merges: those that constraints demand and those of copies, and the others, highest first.
+    fn merges(&self, mut clusters: Agglomeration<Censored>, phase: &Phase) -> Result<[Vec<Merge>; 2]> {
+        let Self { points, constraints, copies } = self;
+        let n = points.len();
+        let merge = |a: u32, b: u32, height| {
+            let (a, b) = (points[a as usize], points[b as usize]);
+            Merge { points: (a.min(b), a.max(b)), height }
+        };
+        let (mut demanded, mut merges) = (Vec::new(), Vec::new());
+        let mut trees = constraints.trees(n)?;
+        let mut sets = UnionFind::new(n);
+        let mut cluster: Vec<u32> = (0..n as u32).collect();
+        for &(a, b) in &constraints.must_link {
+            let (a, b) = (sets.root(a), sets.root(b));
+            if a != b {
+                let new = clusters.merge(cluster[a as usize], cluster[b as usize]);
+                let (_, root) = sets.unite_roots(a, b);
+                cluster[root as usize] = new;
+                demanded.push(merge(a, b, f64::INFINITY));
+            }
         }
+        for &(copy, of) in copies {
+            let (a, b) = (sets.root(copy), sets.root(of));
+            if a == b || !trees.join(copy, of) {
+                continue;
+            }
+            demanded.push(merge(copy, of, 1.0));
+            // A copy without links that is in no pair is no part of the agglomeration.
+            if cluster[a as usize] as usize >= n {
+                let new = clusters.merge(cluster[a as usize], cluster[b as usize]);
+                let (_, root) = sets.unite_roots(a, b);
+                cluster[root as usize] = new;
+            }
+        }
+        let mut height = 1.0f64;
+        while let Some((distance, a, b)) = clusters.nearest() {
+            phase.step()?;
+            let of = |cluster: u32| clusters.linkage().clusters[cluster as usize].first;
+            let (first, second) = (of(a), of(b));
+            if trees.join(first, second) {
+                height = height.min(1.0 / distance);
+                merges.push(merge(first, second, height));
+                clusters.merge(a, b);
+            } else {
+                clusters.keep_apart(a, b);
+            }
+        }
+        Ok([demanded, merges])
     }
-    Ok(merges)
 }
 
 /// The clusters of `n` points after some merges, by the labels of their points.
@@ -195,50 +249,22 @@ impl ClusterTree {
         monitor: &Monitor,
     ) -> Result<Self> {
         let n = links.len();
+        constraints.check(n)?;
         ask(agglomeration::memory(links.count() as u64))?;
-        let mut merges = Vec::new();
         let phase = monitor.phase(0.5..1.0, n);
-        if constraints.is_empty() {
-            merges.extend(links.copies.iter().map(|&(copy, of)| Merge::new(copy, of, 1.0)));
-            let demanded = merges.len();
-            // What no link joins does not merge, and changes no height.
-            let (components, place) = components(links, monitor)?;
-            let grown: Vec<Vec<Merge>> = (components.par_iter().with_max_len(1))
-                .map(|points| grow(&mut growing(links, points, &place, power, lowest), |_, _| true, &phase))
-                .collect::<Result<_>>()?;
-            merges.extend(grown.into_iter().flatten());
-            merges[demanded..].par_sort_by(|a, b| b.height.total_cmp(&a.height));
-            return Ok(Self { points: n, merges, demanded });
-        }
-        let mut trees = constraints.trees(n)?;
-        let points: Vec<u32> = (0..n as u32).collect();
-        let mut clusters = growing(links, &points, &points, power, lowest);
-        let mut sets = UnionFind::new(n);
-        let mut cluster: Vec<u32> = (0..n as u32).collect();
-        for &(a, b) in &constraints.must_link {
-            let (a, b) = (sets.root(a), sets.root(b));
-            if a != b {
-                let new = clusters.merge(cluster[a as usize], cluster[b as usize]);
-                let (_, root) = sets.unite_roots(a, b);
-                cluster[root as usize] = new;
-                merges.push(Merge::new(a, b, f64::INFINITY));
-            }
-        }
-        for &(copy, of) in &links.copies {
-            let (a, b) = (sets.root(copy), sets.root(of));
-            if a == b || !trees.join(copy, of) {
-                continue;
-            }
-            merges.push(Merge::new(copy, of, 1.0));
-            // A copy without links that is in no pair is no part of the agglomeration.
-            if cluster[a as usize] as usize >= n {
-                let new = clusters.merge(cluster[a as usize], cluster[b as usize]);
-                let (_, root) = sets.unite_roots(a, b);
-                cluster[root as usize] = new;
-            }
-        }
+        let (components, place) = components(links, constraints, monitor)?;
+        let of_component =
+            |component: &Component| component.merges(growing(links, &component.points, &place, power, lowest), &phase);
+        let grown: Vec<[Vec<Merge>; 2]> =
+            components.par_iter().with_max_len(1).map(of_component).collect::<Result<_>>()?;
+        let all = |at: usize| {
+            let mut merges: Vec<Merge> = grown.iter().flat_map(|merges| merges[at].iter().copied()).collect();
+            merges.par_sort_by(|a, b| b.height.total_cmp(&a.height));
+            merges
+        };
+        let mut merges = all(0);
         let demanded = merges.len();
-        merges.extend(grow(&mut clusters, |a, b| trees.join(a, b), &phase)?);
+        merges.extend(all(1));
         Ok(Self { points: n, merges, demanded })
     }
 
@@ -483,11 +509,15 @@ mod tests {
         let neighbors = |i: u32| [1, 4, 6, 27].map(|step| (i + 3 * step) % n);
         let rows: Vec<Vec<(u32, f64)>> = (0..n).map(|i| neighbors(i).map(|j| (j, strength(i, j))).to_vec()).collect();
         let links = links(&rows.iter().map(Vec::as_slice).collect::<Vec<_>>());
-        let (components, place) = components(&links, &Monitor::new()).unwrap();
-        assert_eq!(components.iter().map(Vec::len).collect::<Vec<_>>(), [30, 30, 30]);
-        assert!(components.iter().all(|points| points.iter().zip(0..).all(|(&i, at)| place[i as usize] == at)));
-        // A constraint that changes nothing makes them grow in one.
-        let apart = Constraints { cannot_link: vec![(0, 1)], ..Constraints::default() };
+        let sizes = |constraints: &Constraints| {
+            let (components, place) = components(&links, constraints, &Monitor::new()).unwrap();
+            let in_place = |(&i, at): (&u32, u32)| place[i as usize] == at;
+            assert!(components.iter().all(|component| component.points.iter().zip(0..).all(in_place)));
+            components.iter().map(|component| component.points.len()).collect::<Vec<_>>()
+        };
+        // Pairs that change nothing make them grow in one.
+        let apart = Constraints { cannot_link: vec![(0, 1), (2, 1)], ..Constraints::default() };
+        assert_eq!((sizes(&Constraints::default()), sizes(&apart)), (vec![30; 3], vec![90]));
         let alone = tree(&links, &Constraints::default());
         assert!(alone.merges().len() > 60);
         assert_eq!(alone, tree(&links, &apart));

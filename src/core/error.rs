@@ -60,8 +60,13 @@ pub enum Error {
     #[error("{0}")]
     Labels(String),
     /// The steps of training left the finite numbers.
-    #[error("training diverges, in epoch {epoch} the loss is no longer a finite number; give a smaller learning rate")]
+    #[error(
+        "with learning_rate := {learning_rate} training diverges: in epoch {epoch} the loss is no longer a finite number; \
+         give a smaller one"
+    )]
     Diverged {
+        /// The rate of the first step.
+        learning_rate: f64,
         /// The epoch, from 1.
         epoch: usize,
     },

@@ -4,10 +4,10 @@ use rayon::prelude::*;
 
 use crate::core::copies::{SAME, unnamed_copies};
 use crate::core::error::Result;
-use crate::core::kernels::prefetch;
 use crate::core::memory::{filled, room};
 use crate::core::monitor::Monitor;
 use crate::core::ndde::check_transition;
+use crate::core::overlap::{AHEAD, Spread, ask_for};
 use crate::core::sparse::{Matrix, ROWS, laid, largest, near_order, places, row, starts_of};
 
 /// A smaller strength says nothing of two points: the clusters are the same without, for a fraction of the work.
@@ -15,9 +15,6 @@ pub(crate) const FLOOR: f64 = 0.05;
 /// A probability below this part of the row's largest is left out of what rows share: 80 such cannot add
 /// 1e-4 to an overlap.
 const NEGLIGIBLE: f64 = 1e-12;
-
-/// How many neighbors ahead a row is asked for.
-const AHEAD: usize = 6;
 
 /// An undirected edge, from its smaller end.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -82,36 +79,31 @@ impl Links {
         let units: Vec<Vec<(u32, Link)>> = (0..n.div_ceil(ROWS))
             .into_par_iter()
             .map_init(
-                || vec![0.0; n],
-                |dense, unit| {
+                || Spread::new(n),
+                |spread, unit| {
                     phase.step()?;
                     let mut found = Vec::new();
                     for i in order[unit * ROWS..((unit + 1) * ROWS).min(n)].iter().map(|&i| i as usize) {
-                        let (shared, values) = roots(i);
-                        shared.iter().zip(values).for_each(|(&c, &root)| dense[c as usize] = root);
-                        let mut ahead = linked(i).skip(AHEAD);
-                        for (j, p, unit) in linked(i) {
-                            if let Some((ahead, ..)) = ahead.next() {
-                                let (columns, values) = roots(ahead as usize);
-                                prefetch(row(transition, ahead as usize).0);
-                                prefetch(columns);
-                                prefetch(values);
+                        spread.with(roots(i), |spread| {
+                            let mut ahead = linked(i).skip(AHEAD);
+                            for (j, p, unit) in linked(i) {
+                                if let Some((ahead, ..)) = ahead.next() {
+                                    ask_for((row(transition, ahead as usize).0, &[]));
+                                    ask_for(roots(ahead as usize));
+                                }
+                                let back = similarity(j as usize, i);
+                                // An edge of both rows is looked at from its smaller end.
+                                if back.is_some() && (j as usize) < i {
+                                    continue;
+                                }
+                                let overlap = spread.product(roots(j as usize));
+                                let strength = overlap.max(p / unit).max(back.unwrap_or(0.0));
+                                if strength >= FLOOR {
+                                    let (from, to) = (j.min(i as u32), j.max(i as u32));
+                                    found.push((from, Link { to, strength, overlap }));
+                                }
                             }
-                            let back = similarity(j as usize, i);
-                            // An edge of both rows is looked at from its smaller end.
-                            if back.is_some() && (j as usize) < i {
-                                continue;
-                            }
-                            let (columns, values) = roots(j as usize);
-                            let overlap: f64 =
-                                columns.iter().zip(values).map(|(&c, root)| dense[c as usize] * root).sum();
-                            let strength = overlap.max(p / unit).max(back.unwrap_or(0.0));
-                            if strength >= FLOOR {
-                                let (from, to) = (j.min(i as u32), j.max(i as u32));
-                                found.push((from, Link { to, strength, overlap }));
-                            }
-                        }
-                        shared.iter().for_each(|&c| dense[c as usize] = 0.0);
+                        });
                     }
                     Ok(found)
                 },

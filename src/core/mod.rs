@@ -20,6 +20,7 @@ pub mod memory;
 pub mod methods;
 pub mod monitor;
 pub mod ndde;
+pub(crate) mod overlap;
 pub(crate) mod partition;
 pub mod partitions;
 pub mod pipeline;

@@ -5,14 +5,11 @@ use rayon::prelude::*;
 
 use crate::core::dpc::above;
 use crate::core::error::Result;
-use crate::core::kernels::prefetch;
 use crate::core::memory::filled;
 use crate::core::monitor::Monitor;
 use crate::core::ndde::{check_rows, check_transition};
+use crate::core::overlap::{AHEAD, Spread, ask_for};
 use crate::core::sparse::{Matrix, ROWS, matrix, near_order, places, row, starts, units};
-
-/// How many neighbors ahead a row is asked for.
-const AHEAD: usize = 6;
 
 /// The distance of every stored edge, without the self-loops. Distances are in [0, 1] and
 /// symmetric.
@@ -61,35 +58,28 @@ fn distances(
     let starts = starts(n, |i| ends(i).count());
     let (mut columns, mut distances) = (filled(0, starts[n])?, filled(0.0, starts[n])?);
     // Each row in a unit of its own, and these in an order in which neighbors are near.
-    let mut rows: Vec<_> = units(&starts, &mut columns, 1).into_iter().zip(units(&starts, &mut distances, 1)).collect();
-    let mut place = filled(0u32, n)?;
-    near_order(transition, monitor)?.iter().zip(0..).for_each(|(&i, at)| place[i as usize] = at);
-    rows.par_sort_unstable_by_key(|((row, _), _)| place[row.start]);
+    let units = units(&starts, &mut columns, 1).into_iter().zip(units(&starts, &mut distances, 1));
+    let mut units: Vec<_> = units.map(Some).collect();
+    let order = near_order(transition, monitor)?;
+    let mut rows: Vec<_> = order.iter().filter_map(|&i| units[i as usize].take()).collect();
     rows.par_chunks_mut(ROWS).try_for_each_init(
-        || vec![0.0; n],
-        |dense, rows| {
+        || Spread::new(n),
+        |spread, rows| {
             monitor.check()?;
             for ((row, columns), (_, distances)) in rows {
                 let i = row.start;
-                // Row i spread out; the rows of its neighbors then look their columns up.
-                let (neighbors, values) = root_row(i);
-                neighbors.iter().zip(values).for_each(|(&c, &value)| dense[c as usize] = value);
                 columns.iter_mut().zip(ends(i)).for_each(|(column, j)| *column = j);
-                for (at, (&j, distance)) in columns.iter().zip(&mut **distances).enumerate() {
-                    if let Some(&ahead) = columns.get(at + AHEAD) {
-                        let (others, values) = root_row(ahead as usize);
-                        prefetch(others);
-                        prefetch(values);
+                spread.with(root_row(i), |spread| {
+                    for (at, (&j, distance)) in columns.iter().zip(&mut **distances).enumerate() {
+                        if let Some(&ahead) = columns.get(at + AHEAD) {
+                            ask_for(root_row(ahead as usize));
+                        }
+                        *distance = (1.0 - spread.product(root_row(j as usize))).clamp(0.0, 1.0);
                     }
-                    let (others, values) = root_row(j as usize);
-                    let shared: f64 = others.iter().zip(values).map(|(&c, value)| dense[c as usize] * value).sum();
-                    *distance = (1.0 - shared).clamp(0.0, 1.0);
-                }
-                neighbors.iter().for_each(|&c| dense[c as usize] = 0.0);
+                });
             }
             Ok(())
         },
     )?;
-    drop(rows);
     Ok(matrix(n, starts, columns, distances))
 }

@@ -206,10 +206,6 @@ impl Operator for TrainSimilarity {
         let training = train(points, &labels, &self.options, run.monitor);
         let training = training.map_err(|error| match error {
             Error::Labels(problem) => Failure::of(&label, Error::Input(format!("with k := {k} {problem}"))),
-            Error::Diverged { epoch } => Failure::of(&label, Error::Input(format!(
-                "with learning_rate := {} training diverges: in epoch {epoch} the loss is no longer a finite number; give a smaller one",
-                self.options.learning_rate,
-            ))),
             other => failed(other),
         })?;
         let warning = (training.kept == 0 && training.epochs.len() > 1).then_some(

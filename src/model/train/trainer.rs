@@ -147,7 +147,7 @@ impl Trainer<'_> {
             let loss = sum / self.train.same.len() as f64;
             let held_out = self.logits(&model, &self.held_out)?;
             if !loss.is_finite() || held_out.iter().any(|logit| !logit.is_finite()) {
-                return Err(Error::Diverged { epoch });
+                return Err(Error::Diverged { learning_rate: self.options.learning_rate, epoch });
             }
             log.push(Epoch { epoch, loss, held_out: self.ranking(&held_out) });
             if log[epoch].held_out.average_precision > log[kept].held_out.average_precision {
