@@ -6,14 +6,18 @@ import pytest
 from conftest import ROOT, arrow_points, connect
 
 STRANGERS, NEAR, MATCHES, FIRST_LEVEL, LOWEST, POWER, FLOOR = 10.0, 0.25, 0.85, 0.05, 0.1, 0.7, 0.05
-LEVEL_NEIGHBORS, K = 40, 60
+LEVEL_NEIGHBORS, K = 40, 40
+
+
+def store_songs(con, k):
+    con.execute(f"CREATE TABLE songs AS FROM '{ROOT}/data/songs.parquet'")
+    con.execute(f"CREATE TABLE g AS FROM knn_graph('songs', k := {k})")
 
 
 @pytest.fixture(scope="module")
 def songs():
     with connect(threads=2) as con:
-        con.execute(f"CREATE TABLE songs AS FROM '{ROOT}/data/songs.parquet'")
-        con.execute(f"CREATE TABLE g AS FROM knn_graph('songs', k := {K})")
+        store_songs(con, K)
         yield con
 
 
@@ -165,6 +169,10 @@ def strengths_of(a, b, strength, open_, cluster):
 
 @pytest.fixture(scope="module")
 def reference(songs):
+    return reference_of(songs)
+
+
+def reference_of(songs):
     """Location and scale of the kernel, and the clusters, in numpy; the communities are those of cluster_with."""
     src, dst, distance, n = edges_of(songs)
     songs.execute("""
@@ -198,6 +206,14 @@ def test_the_kernel_is_that_of_numpy(songs, reference):
     name, location, scale, *_ = songs.execute("FROM auto_parameters('g')").fetchone()
     assert name == "gompertz"
     assert (location, scale) == pytest.approx(reference[0], rel=1e-6)
+
+
+def test_the_kernel_of_long_rows_is_that_of_numpy():
+    with connect(threads=2) as con:
+        store_songs(con, LEVEL_NEIGHBORS + 20)
+        name, location, scale, *_ = con.execute("FROM auto_parameters('g')").fetchone()
+        assert name == "gompertz"
+        assert (location, scale) == pytest.approx(reference_of(con)[0], rel=1e-6)
 
 
 def test_no_other_height_of_the_tree_takes_fewer_bits(songs, reference):

@@ -1,5 +1,6 @@
 """A file that breaks the contract of transition_matrix.md is refused, with what is wrong and before the work."""
 
+import contextlib
 import re
 import threading
 import time
@@ -376,8 +377,12 @@ def wait_for_threads() -> None:
     """Until no thread works for density_peaks any more."""
 
     def at_work() -> bool:
-        names = [path.read_text() for path in Path("/proc/self/task").glob("*/comm")]
-        return any(name.startswith("density_peaks") for name in names)
+        for path in Path("/proc/self/task").glob("*/comm"):
+            # A thread may have ended since the folder was read.
+            with contextlib.suppress(OSError):
+                if path.read_text().startswith("density_peaks"):
+                    return True
+        return False
 
     deadline = time.monotonic() + 20
     while at_work() and time.monotonic() < deadline:
