@@ -389,8 +389,9 @@ def test_file_says_that_it_is_for_this_version_of_duckdb_alone():
     with connect() as con:
         assert con.execute("PRAGMA platform").fetchall() == [(platform,)]
         assert con.execute("SELECT 'v' || density_peaks_version()").fetchall() == [(own_version,)]
-        loaded = "SELECT extension_version, loaded FROM duckdb_extensions() WHERE extension_name = 'density_peaks'"
-        assert con.execute(loaded).fetchall() == [(own_version, True)]
+        # An installed one is listed beside it.
+        loaded = "SELECT extension_version FROM duckdb_extensions() WHERE extension_name = 'density_peaks' AND loaded"
+        assert con.execute(loaded).fetchall() == [(own_version,)]
 
 
 def test_file_changed_to_another_duckdb_version_is_refused_with_both_versions(tmp_path):
