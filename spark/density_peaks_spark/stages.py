@@ -92,10 +92,12 @@ def dpc_cluster(
     previous=None,
     must_link=None,
     cannot_link=None,
+    unknown_ids=None,
 ) -> DataFrame:
     """Each point joins its nearest neighbor of higher density, if that is nearer than tau."""
     run = Run(density.sparkSession, "dpc_cluster", workdir, memory)
-    check.absent(run.function, previous=previous, must_link=must_link, cannot_link=cannot_link)
+    pairs = {"must_link": must_link, "cannot_link": cannot_link, "unknown_ids": unknown_ids}
+    check.absent(run.function, previous=previous, **pairs)
     with worker.connect() as con:
         check.arguments(con, run.function, ["densities", "edges"], tau=tau, id=id)
     if tau == "auto":
@@ -118,10 +120,12 @@ def linkage_cluster(
     previous=None,
     must_link=None,
     cannot_link=None,
+    unknown_ids=None,
 ) -> DataFrame:
     """Clusters of a transition matrix, without a threshold, on the driver."""
     run = Run(transition.sparkSession, "linkage_cluster", workdir, memory)
-    check.absent(run.function, previous=previous, must_link=must_link, cannot_link=cannot_link)
+    pairs = {"must_link": must_link, "cannot_link": cannot_link, "unknown_ids": unknown_ids}
+    check.absent(run.function, previous=previous, **pairs)
     options = {"epsilon": epsilon, "max_iterations": max_iterations, "clusters": clusters}
     with worker.connect() as con:
         check.arguments(con, run.function, ["steps"], id=id, **options)
@@ -154,6 +158,7 @@ def cluster_embeddings(
     previous=None,
     must_link=None,
     cannot_link=None,
+    unknown_ids=None,
     partition_by=None,
 ) -> DataFrame:
     """Cluster points by their embeddings, as `cluster_embeddings` of the extension does with `method := 'exact'`.
@@ -162,8 +167,8 @@ def cluster_embeddings(
     Spark. With 'auto' the graph does, and the rest on the driver, in the extension, as far as its memory goes.
     """
     run = Run(points.sparkSession, "cluster_embeddings", workdir, memory)
-    missing = {"model": model, "previous": previous, "must_link": must_link, "cannot_link": cannot_link}
-    check.absent(run.function, **missing, partition_by=partition_by)
+    pairs = {"must_link": must_link, "cannot_link": cannot_link, "unknown_ids": unknown_ids}
+    check.absent(run.function, model=model, previous=previous, **pairs, partition_by=partition_by)
     if method not in ("exact", "auto"):
         raise ValueError(f"cluster_embeddings: the graph on Spark is exact, and method is {method!r}; leave it out")
     of_graph = {"k": k, "metric": metric, "precision": precision, "copies": copies}

@@ -135,6 +135,24 @@ impl Links {
         self.links.len()
     }
 
+    /// Those within parts of the points alone; a point without a part has none.
+    pub fn within(mut self, part: &[Option<u32>]) -> Self {
+        let (mut starts, mut kept) = (vec![0], 0);
+        for from in 0..self.len() {
+            for at in self.starts[from]..self.starts[from + 1] {
+                let to = self.links[at].to as usize;
+                if part[from].is_some() && part[from] == part[to] {
+                    self.links[kept] = self.links[at];
+                    kept += 1;
+                }
+            }
+            starts.push(kept);
+        }
+        self.links.truncate(kept);
+        self.starts = starts;
+        self
+    }
+
     /// The links of a point to those after it.
     pub fn of(&self, point: usize) -> &[Link] {
         &self.links[self.starts[point]..self.starts[point + 1]]

@@ -113,16 +113,12 @@ impl Stages {
         let points = knn::Points::new(points, options.metric, monitor)?;
         let graph = knn::knn_graph(&points, &options.knn, monitor)?;
         drop(points);
-        let sides = separation::of_graph(&graph, constraints, monitor)?;
         let transition = match options.kernel {
             Some(kernel) => transition::from_graph(&graph, kernel, monitor)?,
             None => calibration::of_graph(&graph, monitor)?.1,
         };
+        let transition = separation::of_graph(&graph, &transition, constraints, monitor)?.unwrap_or(transition);
         drop(graph);
-        let transition = match sides {
-            Some(sides) => sides.separate(&transition, monitor)?,
-            None => transition,
-        };
         let cut = match options.tau {
             Some(tau) => Cut::Tau(tau),
             None => Cut::Clusters(Clusters::new(&transition, constraints, monitor)?),

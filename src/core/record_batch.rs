@@ -396,8 +396,7 @@ mod tests {
                 let same = |&(a, b): &(u32, u32)| clusters[a as usize] == clusters[b as usize];
                 assert!(constraints.must_link.iter().all(same) && !constraints.cannot_link.iter().any(same));
             }
-            if let Ok(Some(sides)) = separation::of_distances(&edges, &constraints, &monitor) {
-                let separated = sides.separate(&p, &monitor).unwrap();
+            if let Ok(Some(separated)) = separation::of_distances(&edges, &p, &constraints, &monitor) {
                 let left = |&(a, b): &(u32, u32)| separated.get(a as usize, b as usize).is_none_or(|&p| p == 0.0);
                 assert!(constraints.cannot_link.iter().all(left));
                 ndde::ndde(&separated, &Default::default(), &monitor).unwrap();

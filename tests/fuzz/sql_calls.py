@@ -57,7 +57,7 @@ WORDS = {
                "rank_order", "density_peaks", "map_equation"],
     "id": ["id", "label", "embedding", "nope", "ID"], "embedding": ["embedding", "id", "nope"], "label": ["label", "id"],
     "partition_by": ["part", "label", "id", "nope"], "encoder": ["none", "aggregate", "gcn", "transformer", "mean"], "model": ["/nope/nope.onnx", ""],
-    "undirected": ["auto"],
+    "undirected": ["auto"], "unknown_ids": ["skip", "error"],
 }  # fmt: skip
 FINE = {
     "source": ["faces", "texts", "structs", "wide"], "graph": ["g", "s"], "transition": ["p"], "density": ["r"], "distance": ["d"],

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::cluster_embeddings::{SIGMA, TAU};
 use super::dpc_cluster::check_name;
 use super::knn_graph::{EMBEDDING, ID, K, METRIC, PRECISION};
-use super::pairs::{CANNOT_LINK, Pairs};
+use super::pairs::{CANNOT_LINK, GivenPairs, UNKNOWN_IDS};
 use super::suggest_splits::{CLUSTERS, numbered};
 use super::transition_matrix::{KERNEL, KernelChoice};
 use crate::core::assign::{AssignOptions, Assignment, BaseClusters, assign_apart, sample_size};
@@ -33,6 +33,7 @@ pub static FUNCTION: Function = Function {
         &SIGMA,
         &PRECISION,
         &CANNOT_LINK,
+        &UNKNOWN_IDS,
     ],
     examples: &[
         "FROM assign_clusters('new_faces', base := 'faces', clusters := 'clusters')",
@@ -52,9 +53,8 @@ pub static FUNCTION: Function = Function {
         let source = call.relation(&SOURCE, reads.clone())?;
         let base = call.relation(&BASE, reads)?;
         let clusters = call.relation(&CLUSTERS, Members::reads(&id))?;
-        let cannot_link = call.get(&CANNOT_LINK)?;
-        let cannot_link = cannot_link.map(|name| call.read(CANNOT_LINK.name, name, Pairs::reads()));
-        Ok(call.add(AssignClusters { source, base, clusters, cannot_link, id, metric, precision, options }).node)
+        let pairs = GivenPairs::apart(call)?;
+        Ok(call.add(AssignClusters { source, base, clusters, pairs, id, metric, precision, options }).node)
     },
 };
 
@@ -76,7 +76,7 @@ struct AssignClusters {
     source: Input<PointRows>,
     base: Input<PointRows>,
     clusters: Input<Members>,
-    cannot_link: Option<Input<Pairs>>,
+    pairs: GivenPairs,
     id: String,
     metric: Metric,
     precision: Precision,
@@ -94,8 +94,7 @@ impl Operator for AssignClusters {
     type Output = List<AssignedRow>;
 
     fn inputs(&self) -> Vec<usize> {
-        let pairs = self.cannot_link.map(|pairs| pairs.node);
-        [self.source.node, self.base.node, self.clusters.node].into_iter().chain(pairs).collect()
+        [self.source.node, self.base.node, self.clusters.node].into_iter().chain(self.pairs.nodes()).collect()
     }
 
     fn columns(&self) -> Vec<Column<List<AssignedRow>>> {
@@ -119,10 +118,7 @@ impl Operator for AssignClusters {
     fn run(&self, run: &mut Run<'_>) -> Result<List<AssignedRow>> {
         let (source_label, base_label) = (run.label(self.source), run.label(self.base));
         let members = run.read(self.clusters)?;
-        let cannot_link = self.cannot_link.map(|pairs| run.read(pairs)).transpose()?;
-        if let Some(cannot_link) = &cannot_link {
-            Pairs::check_contradictions(None, cannot_link)?;
-        }
+        let pairs = self.pairs.read(run)?;
         let base = run.take(self.base)?;
         let new = run.take(self.source)?;
         if let Some(row) = new.ids.numbers_in(&base.ids).iter().position(Option::is_some) {
@@ -149,7 +145,7 @@ impl Operator for AssignClusters {
         let cluster: Vec<i64> = of_base.iter().map(|&at| members.cluster[at as usize]).collect();
         let (cluster, _) = numbered(&cluster);
         let clusters = BaseClusters { cluster: &cluster, density: &density, delta: &delta };
-        let cannot_link = cannot_link.map_or(Ok(vec![]), |pairs| pairs.numbered_in_chain(&base_ids, &new_ids))?;
+        let cannot_link = pairs.cannot_link_in_chain(&base_ids, &new_ids)?;
         let ids = Arc::new(Ids::chain(&base_ids, &new_ids));
         let (options, monitor) = (&self.options, run.monitor);
         let assignments = assign_apart(&base_points, &new_points, clusters, options, &cannot_link, monitor);

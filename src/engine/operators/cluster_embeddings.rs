@@ -7,7 +7,7 @@ use super::knn_graph::{
 };
 use super::linkage_cluster::{self, CLUSTERS};
 use super::ndde::{self, EPSILON, MAX_ITERATIONS};
-use super::pairs::{CANNOT_LINK, MUST_LINK};
+use super::pairs::{CANNOT_LINK, MUST_LINK, UNKNOWN_IDS};
 use super::partitions::PartitionedRuns;
 use super::separated;
 use super::tpdi;
@@ -43,6 +43,7 @@ pub static FUNCTION: Function = Function {
         &PREVIOUS,
         &MUST_LINK,
         &CANNOT_LINK,
+        &UNKNOWN_IDS,
         &PARTITION_BY,
         &CLUSTERS,
     ],

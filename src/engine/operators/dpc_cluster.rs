@@ -3,10 +3,9 @@
 
 use std::sync::Arc;
 
-use super::pairs::{CANNOT_LINK, GivenPairs, MUST_LINK, Pairs};
+use super::pairs::{CANNOT_LINK, GivenPairs, MUST_LINK, UNKNOWN_IDS, UnknownIds, known_before};
 use super::partitions::{Partitioned, PartitionedPeaks};
 use crate::core::cluster_tree::{self, Clusters};
-use crate::core::constraints::Constraints;
 use crate::core::dpc::{self, Clustering};
 use crate::core::hierarchy::Hierarchy;
 use crate::core::pipeline::Cut;
@@ -19,7 +18,7 @@ pub static FUNCTION: Function = Function {
     name: "dpc_cluster",
     description: "Density peak clustering: each point joins its nearest neighbor of higher density, if that is nearer than tau; the others are peaks, and each tree is a cluster.",
     returns: RETURNS,
-    parameters: &[&DENSITY, &DISTANCE, &TAU, &PREVIOUS, &MUST_LINK, &CANNOT_LINK, &RESULT_ID],
+    parameters: &[&DENSITY, &DISTANCE, &TAU, &PREVIOUS, &MUST_LINK, &CANNOT_LINK, &UNKNOWN_IDS, &RESULT_ID],
     examples: &[
         "FROM dpc_cluster('r', 'd', tau := 0.7)",
         "FROM dpc_cluster(ndde('p'), tpdi('p'), tau := 'auto')",
@@ -239,21 +238,19 @@ impl Operator for DensityPeaks {
 
     fn run(&self, run: &mut Run<'_>) -> Result<PointClusters> {
         // What is given is read and checked before the long work, because it may be wrong.
+        let unknown_ids = self.given.pairs.unknown_ids;
         let previous = self.given.previous.map(|previous| run.read(previous)).transpose()?;
-        let must_link = self.given.pairs.must_link.map(|pairs| Pairs::of(run, pairs)).transpose()?;
-        let cannot_link = self.given.pairs.cannot_link.map(|pairs| Pairs::of(run, pairs)).transpose()?;
-        if let Some(cannot_link) = &cannot_link {
-            Pairs::check_contradictions(must_link.as_deref(), cannot_link)?;
+        if let Some(previous) = &previous
+            && let Some(known) = known_before(&previous.ids, run)
+        {
+            unknown_ids.check(&previous.ids, &previous.label, known.into_iter())?;
         }
+        let pairs = self.given.pairs.read(run)?;
         let monitor = run.monitor;
-        let of = |pairs: Option<Arc<Pairs>>, ids: &Ids| pairs.map_or(Ok(vec![]), |pairs| pairs.numbered(ids));
-        let constraints = |ids: &Ids| -> Result<Constraints> {
-            Ok(Constraints { must_link: of(must_link, ids)?, cannot_link: of(cannot_link, ids)? })
-        };
         let (peaks, cut, constraints, partitions) = match &self.peaks {
             PeaksInput::Stages(peaks, cut) => {
                 let peaks = peaks.read(run)?;
-                let constraints = constraints(peaks.ids())?;
+                let constraints = pairs.constraints(peaks.ids())?;
                 let cut = match *cut {
                     CutBy::Tau(tau) => Cut::Tau(tau),
                     CutBy::AutoTau => Cut::Tau(peaks.auto_tau(monitor)?),
@@ -271,14 +268,14 @@ impl Operator for DensityPeaks {
             }
             PeaksInput::Partitions(partitions, _) => {
                 let Partitioned { peaks, cut, of } = PartitionedPeaks::take(run, *partitions)?;
-                let constraints = constraints(peaks.ids())?;
+                let constraints = pairs.constraints(peaks.ids())?;
                 (peaks, cut, constraints, Some(of))
             }
         };
         let (ids, failed) = (peaks.ids().clone(), peaks.failed());
         let clustering = cut.clustering(peaks.density, &peaks.distances.matrix, &constraints, monitor);
         let clustering = clustering.map_err(failed)?;
-        let cluster_ids = previous.map(|previous| previous.relabel(&clustering, &ids)).transpose()?;
+        let cluster_ids = previous.map(|previous| previous.relabel(&clustering, &ids, unknown_ids)).transpose()?;
         Ok(PointClusters { clustering, cluster_ids, ids, partitions })
     }
 }
@@ -292,7 +289,8 @@ struct Previous {
 }
 
 impl Previous {
-    fn relabel(&self, clustering: &Clustering, points: &Ids) -> Result<Vec<i64>> {
+    fn relabel(&self, clustering: &Clustering, points: &Ids, unknown_ids: UnknownIds) -> Result<Vec<i64>> {
+        unknown_ids.check(&self.ids, &self.label, self.ids.numbers_in(points).iter().map(Option::is_some))?;
         let earlier = points.numbers_in(&self.ids);
         let earlier: Vec<Option<i64>> = earlier.iter().map(|at| Some(self.clusters[(*at)? as usize])).collect();
         let greatest = self.clusters.iter().max().copied();

@@ -2,7 +2,7 @@
 
 use super::dpc_cluster::{self, CutBy, GivenRelations, PREVIOUS, PeaksInput, RESULT_ID, RETURNS_STRENGTH, result_id};
 use super::ndde::{self, EPSILON, MAX_ITERATIONS, TRANSITION};
-use super::pairs::{CANNOT_LINK, MUST_LINK};
+use super::pairs::{CANNOT_LINK, MUST_LINK, UNKNOWN_IDS};
 use super::tpdi;
 use crate::engine::peaks::PeakInputs;
 use crate::engine::prelude::*;
@@ -12,7 +12,17 @@ pub static FUNCTION: Function = Function {
     name: "linkage_cluster",
     description: "Clusters of a transition matrix without a threshold: points and clusters merge by the mean of what links them, in which a pair that neither row had room for says nothing, and of the clusters on the way those are taken that describe a random walk in the fewest bits.",
     returns: RETURNS_STRENGTH,
-    parameters: &[&TRANSITION, &EPSILON, &MAX_ITERATIONS, &PREVIOUS, &MUST_LINK, &CANNOT_LINK, &CLUSTERS, &RESULT_ID],
+    parameters: &[
+        &TRANSITION,
+        &EPSILON,
+        &MAX_ITERATIONS,
+        &PREVIOUS,
+        &MUST_LINK,
+        &CANNOT_LINK,
+        &UNKNOWN_IDS,
+        &CLUSTERS,
+        &RESULT_ID,
+    ],
     examples: &[
         "FROM linkage_cluster(transition_matrix(knn_graph('faces'), sigma := 'auto'))",
         "FROM linkage_cluster('p', clusters := 150)",

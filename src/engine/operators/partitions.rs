@@ -7,7 +7,6 @@ use std::sync::{Arc, Mutex};
 use super::knn_graph::{After, GraphOptions, GraphSize, check_fits, need};
 use super::pairs::GivenPairs;
 use super::transition_matrix::edge_bytes;
-use crate::core::constraints::Constraints;
 use crate::core::embeddings::Precision;
 use crate::core::error::Error;
 use crate::core::ndde::NddeOptions;
@@ -75,22 +74,16 @@ impl Operator for PartitionedRuns {
     fn run(&self, run: &mut Run<'_>) -> Result<PartitionedPeaks> {
         let label = run.label(self.source);
         let PartitionedRows { points: PointRows { ids, embeddings }, values, of } = run.take(self.source)?;
-        let mut constraints = Constraints::default();
-        if let Some(cannot_link) = self.pairs.cannot_link {
-            constraints.cannot_link = run.read(cannot_link)?.numbered(&ids)?;
-        }
-        if let Some(must_link) = self.pairs.must_link {
-            let must_link = run.read(must_link)?;
-            constraints.must_link = must_link.numbered(&ids)?;
-            let apart = |&(a, b): &(u32, u32)| of[a as usize] != of[b as usize];
-            if let Some(&(a, b)) = constraints.must_link.iter().find(|pair| apart(pair)) {
-                let apart = |a: &dyn Display, b: &dyn Display| {
-                    format!(
-                        "the pair {a}, {b} cannot share a cluster, because its ends are of two partitions; leave it out"
-                    )
-                };
-                return Err(failed(&must_link.label, &ids)(Cause::Pair(a, b, apart)));
-            }
+        let pairs = self.pairs.read(run)?;
+        let constraints = pairs.constraints(&ids)?;
+        let apart = |&(a, b): &(u32, u32)| of[a as usize] != of[b as usize];
+        if let Some(&(a, b)) = constraints.must_link.iter().find(|pair| apart(pair)) {
+            let apart = |a: &dyn Display, b: &dyn Display| {
+                format!(
+                    "the pair {a}, {b} cannot share a cluster, because its ends are of two partitions; leave it out"
+                )
+            };
+            return Err(failed(pairs.must_link_label(), &ids)(Cause::Pair(a, b, apart)));
         }
         // Those of NULL are one more partition.
         let mut members = vec![Vec::new(); values.len() + 1];

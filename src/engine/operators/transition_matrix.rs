@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::both_ways::{BothWays, UNDIRECTED};
 
 use super::knn_graph::{EMBEDDING, ID, points_of};
-use super::pairs::{self, GivenPairs};
+use super::pairs::{self, GivenPairs, UNKNOWN_IDS};
 use super::separated;
 use crate::core::calibration::{self, Calibration};
 use crate::core::embeddings::Precision;
@@ -25,7 +25,19 @@ pub static FUNCTION: Function = Function {
     name: "transition_matrix",
     description: "The probability of a step from each point to itself and to each neighbor: its similarity, divided by the row's sum.",
     returns: "Returns src, dst and probability, the point itself included; the probabilities of a src sum to 1.",
-    parameters: &[&GRAPH, &KERNEL, &SIGMA, &MODEL, &SOURCE, &ID, &EMBEDDING, &UNDIRECTED, &MUST_LINK, &CANNOT_LINK],
+    parameters: &[
+        &GRAPH,
+        &KERNEL,
+        &SIGMA,
+        &MODEL,
+        &SOURCE,
+        &ID,
+        &EMBEDDING,
+        &UNDIRECTED,
+        &MUST_LINK,
+        &CANNOT_LINK,
+        &UNKNOWN_IDS,
+    ],
     examples: &[
         "FROM transition_matrix('g')",
         "FROM transition_matrix('g', source := 'faces', model := 'similarity.onnx')",
