@@ -31,8 +31,6 @@ K = 20
 # Similarity -> encoder, context, epochs, seeds.
 MODELS = {
     "`'none'`": ("none", True, 8, 3),
-    "`'aggregate'`": ("aggregate", True, 3, 3),
-    "`'gcn'`": ("gcn", True, 3, 3),
     "`'transformer'`, no context": ("transformer", False, 1, 3),
 }
 # Similarities of an edge, by its distance and the model's score.

@@ -15,7 +15,7 @@ import pytest
 from conftest import arrow_points, connect
 
 DIM = 12
-KINDS = [(encoder, context) for encoder in ("transformer", "aggregate", "gcn", "none") for context in (True, False)]
+KINDS = [(encoder, context) for encoder in ("transformer", "none") for context in (True, False)]
 
 
 def labelled(con, identities=40, size=5, name="faces", seed=3):

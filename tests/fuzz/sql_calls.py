@@ -56,7 +56,7 @@ WORDS = {
     "method": ["auto", "exact", "nn_descent", "hnsw", "connected_components", "single_linkage", "average_linkage", "dbscan",
                "rank_order", "density_peaks", "map_equation"],
     "id": ["id", "label", "embedding", "nope", "ID"], "embedding": ["embedding", "id", "nope"], "label": ["label", "id"],
-    "partition_by": ["part", "label", "id", "nope"], "encoder": ["none", "aggregate", "gcn", "transformer", "mean"], "model": ["/nope/nope.onnx", ""],
+    "partition_by": ["part", "label", "id", "nope"], "encoder": ["none", "transformer", "mean"], "model": ["/nope/nope.onnx", ""],
     "undirected": ["auto"], "unknown_ids": ["skip", "error"],
 }  # fmt: skip
 FINE = {

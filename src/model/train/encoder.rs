@@ -5,24 +5,18 @@
 pub enum Encoder {
     /// One Transformer encoder layer over the anchor and its neighbors (the paper, section 3.4).
     Transformer,
-    /// The vectors, and the mean of the neighbors beside the anchor (after Pair-Cls, Liu et al. 2021).
-    Aggregate,
-    /// One graph convolution over the neighborhood (after GCN(V), Yang et al. 2020).
-    Gcn,
     /// Nothing.
     None,
 }
 
 impl Encoder {
     /// Every encoder.
-    pub const ALL: [Self; 4] = [Self::Transformer, Self::Aggregate, Self::Gcn, Self::None];
+    pub const ALL: [Self; 2] = [Self::Transformer, Self::None];
 
-    /// `transformer`, `aggregate`, `gcn` or `none`.
+    /// `transformer` or `none`.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Transformer => "transformer",
-            Self::Aggregate => "aggregate",
-            Self::Gcn => "gcn",
             Self::None => "none",
         }
     }
@@ -31,8 +25,6 @@ impl Encoder {
     pub fn meaning(self) -> &'static str {
         match self {
             Self::Transformer => "the paper's layer",
-            Self::Aggregate => "the mean of the neighbors beside the anchor",
-            Self::Gcn => "one graph convolution",
             Self::None => "nothing, which leaves the context alone",
         }
     }

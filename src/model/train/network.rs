@@ -1,6 +1,6 @@
 //! The network: an encoder of the tokens, and a perceptron on each pair of an anchor and a neighbor.
 
-use ndarray::{Array1, Array2, Axis, concatenate, s};
+use ndarray::{Array1, Array2, Axis, s};
 use rand::SeedableRng;
 use rand::rngs::SmallRng;
 
@@ -19,9 +19,8 @@ const HIDDEN: [usize; 2] = [256, 128];
 #[derive(Debug, Clone)]
 pub struct Network {
     pub dim: usize,
-    pub encoder: Encoder,
+    /// The encoder; without one the vectors are not seen.
     pub transformer: Option<Transformer>,
-    pub convolution: Option<Linear>,
     /// The first layer's matrix, in the parts of the anchor, the neighbor and the context.
     pub anchor: ParameterMatrix,
     pub neighbor: ParameterMatrix,
@@ -34,7 +33,7 @@ pub struct Network {
 
 /// What the gradient needs of the forward pass.
 pub struct Pass {
-    encoded: Encoded,
+    encoded: Option<transformer::Pass>,
     anchors: Array2<f32>,
     neighbors: Array2<f32>,
     context: Array2<f32>,
@@ -43,40 +42,32 @@ pub struct Pass {
     masks: [Mask; 2],
 }
 
-enum Encoded {
-    Transformer(Box<transformer::Pass>),
-    Convolution { inputs: Array2<f32>, outputs: Array2<f32>, mask: Mask },
-    Fixed,
-}
-
 impl Network {
     /// A network for D dimensions with random parameters; with `context` it takes the
     /// [`FEATURES`] of a pair as well.
     pub fn new(dim: usize, encoder: Encoder, context: bool, seed: u64) -> (Self, Vec<f32>) {
         let mut layout = Layout::new(SmallRng::seed_from_u64(seed));
         let transformer = (encoder == Encoder::Transformer).then(|| Transformer::new(dim, &mut layout));
-        let convolution = (encoder == Encoder::Gcn).then(|| layout.linear(2 * dim, dim, 2.0));
-        let (anchor, neighbor) = match encoder {
-            Encoder::Transformer | Encoder::Gcn => (dim, dim),
-            Encoder::Aggregate => (2 * dim, dim),
-            Encoder::None => (0, 0),
-        };
+        let seen = if transformer.is_some() { dim } else { 0 };
         let features = if context { FEATURES } else { 0 };
         // Beside the context the vectors' part starts at zero: they are easily learned by heart.
-        let of_vectors = if context { 0.0 } else { 2.0 / (anchor + neighbor).max(1) as f32 };
+        let of_vectors = if context { 0.0 } else { 2.0 / (2 * seen).max(1) as f32 };
         let network = Self {
             dim,
-            encoder,
             transformer,
-            convolution,
-            anchor: layout.matrix(anchor, HIDDEN[0], of_vectors),
-            neighbor: layout.matrix(neighbor, HIDDEN[0], of_vectors),
+            anchor: layout.matrix(seen, HIDDEN[0], of_vectors),
+            neighbor: layout.matrix(seen, HIDDEN[0], of_vectors),
             context: layout.matrix(features, HIDDEN[0], 2.0 / FEATURES as f32),
             first_bias: layout.constant(HIDDEN[0], 0.0),
             second: layout.linear(HIDDEN[0], HIDDEN[1], 2.0),
             last: layout.linear(HIDDEN[1], 1, 0.0),
         };
         (network, layout.parameters)
+    }
+
+    /// What it has of the encoders.
+    pub fn encoder(&self) -> Encoder {
+        if self.transformer.is_some() { Encoder::Transformer } else { Encoder::None }
     }
 
     /// The number of parameters.
@@ -88,9 +79,7 @@ impl Network {
     pub fn pass_values(dim: usize, encoder: Encoder, features: usize, tokens: usize) -> usize {
         let encoded = match encoder {
             Encoder::Transformer => Transformer::pass_values(dim, tokens),
-            // With the cosines of all pairs of tokens.
-            Encoder::Gcn => tokens * (4 * dim + tokens),
-            Encoder::Aggregate | Encoder::None => tokens * dim,
+            Encoder::None => tokens * dim,
         };
         encoded + tokens * (2 * dim + features + HIDDEN[0] + HIDDEN[1])
     }
@@ -149,18 +138,9 @@ impl Network {
         }
         let neighbors = self.neighbor.backward(parameters, gradient, &pass.neighbors.view(), &first);
         let anchors = self.anchor.backward(parameters, gradient, &pass.anchors.view(), &of_anchors);
-        match (&pass.encoded, &self.transformer, &self.convolution) {
-            (Encoded::Transformer(pass), Some(transformer), _) => {
-                let tokens = neighborhoods.join(&anchors, &neighbors);
-                transformer.backward(parameters, gradient, neighborhoods, pass, tokens);
-            }
-            (Encoded::Convolution { inputs, outputs, mask }, _, Some(convolution)) => {
-                let mut tokens = neighborhoods.join(&anchors, &neighbors);
-                drop_out_backward(mask, &mut tokens);
-                relu_backward(outputs, &mut tokens);
-                convolution.backward(parameters, gradient, &inputs.view(), &tokens);
-            }
-            _ => {}
+        if let (Some(pass), Some(transformer)) = (&pass.encoded, &self.transformer) {
+            let tokens = neighborhoods.join(&anchors, &neighbors);
+            transformer.backward(parameters, gradient, neighborhoods, pass, tokens);
         }
     }
 
@@ -170,44 +150,13 @@ impl Network {
         parameters: &[f32],
         neighborhoods: &NeighborhoodTokens,
         dropout: &mut Option<Dropout>,
-    ) -> (Encoded, Array2<f32>, Array2<f32>) {
+    ) -> (Option<transformer::Pass>, Array2<f32>, Array2<f32>) {
+        let Some(transformer) = &self.transformer else {
+            return (None, Array2::zeros((neighborhoods.anchors(), 0)), Array2::zeros((neighborhoods.pairs(), 0)));
+        };
         let tokens = &neighborhoods.tokens * self.scale();
-        match (self.encoder, &self.transformer, &self.convolution) {
-            (_, Some(transformer), _) => {
-                let (tokens, pass) = transformer.forward(parameters, neighborhoods, tokens, dropout);
-                let (anchors, neighbors) = neighborhoods.split(&tokens);
-                (Encoded::Transformer(Box::new(pass)), anchors, neighbors)
-            }
-            (_, _, Some(convolution)) => {
-                let mut inputs = Array2::zeros((tokens.nrows(), 2 * self.dim));
-                inputs.slice_mut(s![.., ..self.dim]).assign(&tokens);
-                for (of_anchor, range) in neighborhoods.each().zip(neighborhoods.ranges()) {
-                    let mut adjacency = of_anchor.dot(&of_anchor.t());
-                    relu(&mut adjacency);
-                    adjacency /= &adjacency.sum_axis(Axis(1)).insert_axis(Axis(1));
-                    let mixed = adjacency.dot(&tokens.slice(s![range.clone(), ..]));
-                    inputs.slice_mut(s![range, self.dim..]).assign(&mixed);
-                }
-                let mut outputs = convolution.forward(parameters, &inputs.view());
-                relu(&mut outputs);
-                let mask = drop_out(&mut outputs, dropout);
-                let (anchors, neighbors) = neighborhoods.split(&outputs);
-                (Encoded::Convolution { inputs, outputs, mask }, anchors, neighbors)
-            }
-            (Encoder::Aggregate, ..) => {
-                let (anchors, neighbors) = neighborhoods.split(&tokens);
-                let mut means = Array2::zeros(anchors.dim());
-                for (mut mean, pairs) in means.rows_mut().into_iter().zip(neighborhoods.pair_ranges()) {
-                    if let Some(of_pairs) = neighbors.slice(s![pairs, ..]).mean_axis(Axis(0)) {
-                        mean.assign(&of_pairs);
-                    }
-                }
-                let anchors = concatenate(Axis(1), &[anchors.view(), means.view()]).expect("as many rows");
-                (Encoded::Fixed, anchors, neighbors)
-            }
-            _ => {
-                (Encoded::Fixed, Array2::zeros((neighborhoods.anchors(), 0)), Array2::zeros((neighborhoods.pairs(), 0)))
-            }
-        }
+        let (tokens, pass) = transformer.forward(parameters, neighborhoods, tokens, dropout);
+        let (anchors, neighbors) = neighborhoods.split(&tokens);
+        (Some(pass), anchors, neighbors)
     }
 }

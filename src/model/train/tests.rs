@@ -141,5 +141,5 @@ fn a_run_can_be_stopped() {
     let (points, labels) = faces(20, 8, 0.7);
     let monitor = Monitor::new();
     monitor.stop();
-    assert_eq!(train(points, &labels, &options(Encoder::Gcn, true), &monitor).unwrap_err(), Error::Interrupted);
+    assert_eq!(train(points, &labels, &options(Encoder::Transformer, true), &monitor).unwrap_err(), Error::Interrupted);
 }

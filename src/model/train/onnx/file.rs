@@ -24,7 +24,7 @@ impl TrainedModel {
         computation.similarity(self);
         let check = self.check()?.iter().map(f32::to_string).collect::<Vec<_>>().join(",");
         let own = [
-            ("density_peaks.encoder", self.network.encoder.name().into()),
+            ("density_peaks.encoder", self.network.encoder().name().into()),
             ("density_peaks.context", self.context.is_some().to_string()),
             ("density_peaks.check", check),
         ];

@@ -5,7 +5,6 @@ use super::graph::{Attribute, Graph};
 use crate::model::contract::{NEIGHBORS, POINTS, PROB};
 use crate::model::onnx_schema::data_type;
 use crate::model::train::context::{Context, LEAST};
-use crate::model::train::encoder::Encoder;
 use crate::model::train::network::Network;
 use crate::model::train::trained_model::TrainedModel;
 use crate::model::train::transformer::Transformer;
@@ -119,33 +118,9 @@ impl Graph<'_> {
 
     /// What the pair perceptron takes of the anchors, [batch, 1, …], and of the neighbors.
     fn encoded(&mut self, network: &Network, tokens: &str, present: &str) -> Option<(String, String)> {
+        let transformer = network.transformer.as_ref()?;
         let scaled = self.with("Mul", tokens, network.scale());
-        let encoded = match (network.encoder, &network.transformer, network.convolution) {
-            (_, Some(transformer), _) => self.transformer(transformer, network.dim, &scaled, present),
-            (_, _, Some(convolution)) => {
-                let adjacency = self.gram(tokens);
-                let adjacency = self.node("Relu", &[&adjacency]);
-                let sum = self.sum(&adjacency, 2);
-                let sum = self.with("Max", &sum, LEAST);
-                let adjacency = self.node("Div", &[&adjacency, &sum]);
-                let mixed = self.node("MatMul", &[&adjacency, &scaled]);
-                let both = self.node_with("Concat", &[&scaled, &mixed], &[Attribute::Integer("axis", 2)]);
-                let outputs = self.linear(&both, convolution);
-                self.node("Relu", &[&outputs])
-            }
-            (Encoder::Aggregate, ..) => {
-                let (anchor, neighbors) = (self.anchor(&scaled), self.neighbors(&scaled));
-                let of_neighbors = self.neighbors(present);
-                let count = self.unsqueeze(&of_neighbors, 2);
-                let count = self.sum(&count, 1);
-                let count = self.with("Max", &count, 1.0);
-                let sum = self.sum(&neighbors, 1);
-                let mean = self.node("Div", &[&sum, &count]);
-                let anchor = self.node_with("Concat", &[&anchor, &mean], &[Attribute::Integer("axis", 2)]);
-                return Some((anchor, neighbors));
-            }
-            _ => return None,
-        };
+        let encoded = self.transformer(transformer, network.dim, &scaled, present);
         Some((self.anchor(&encoded), self.neighbors(&encoded)))
     }
 
