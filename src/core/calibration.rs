@@ -17,6 +17,8 @@
 //! stranger now and then has to be borne. The part of the strangers is their E over that of all neighbors, made
 //! monotone (Barlow et al. 1972).
 
+use std::ops::Range;
+
 use rayon::prelude::*;
 
 use crate::core::cluster_tree::ClusterTree;
@@ -46,6 +48,8 @@ const COMMUNITY_GROWTH: f64 = 0.35;
 const HARDLY: f64 = 0.02;
 /// The level of the first kernel.
 const FIRST_LEVEL: f64 = 0.05;
+/// Where fewer of the points are merged into others, all are taken for single.
+const FEWEST_MERGES: f64 = 0.05;
 /// The part of the neighbors that are no strangers, at the level.
 const MATCHES: f64 = 0.85;
 /// Of each point so many neighbors tell the level, at most. With all of long rows the points of a few large clusters, whose
@@ -218,21 +222,33 @@ fn calibrate_all<'a, V: Copy + Into<f64> + Sync + 'a>(
         let between = hazard(n, &row, usize::MAX, |i, j| cluster[i] != cluster[j]);
         tail_of_graph(&between, edges as f64 / n.max(1) as f64)
     };
-    let Some(mut found) = tail_of(&first) else {
+    let Some(tail) = tail_of(&first) else {
         let alike = transition::within(&flat, &first, monitor)?;
         return Ok((Calibration::Communities(first), alike));
     };
     drop((flat, communities_part));
-    let mut level = FIRST_LEVEL;
-    for begin in [0.2, 0.6] {
-        let _round = monitor.narrow(begin..begin + 0.4);
-        let links = Links::new(&transition(found.kernel(level))?, monitor)?;
-        let coarse = ClusterTree::new(&links, &Constraints::default(), monitor)?.coarsest();
-        let Some(tail) = tail_of(&coarse) else { break };
-        found = tail;
-        level = level_of(&found, &all);
-    }
-    let kernel = found.kernel(level);
+    // The kernel after two rounds from a tail and a level; an error where they leave points single, so that all neighbors are
+    // between clusters, which tells nothing of strangers.
+    let settled = |mut found: Tail, mut level: f64, progress: Range<f64>| -> Result<Result<Kernel, Kernel>> {
+        let half = (progress.end - progress.start) / 2.0;
+        let mut single = false;
+        for begin in [progress.start, progress.start + half] {
+            let _round = monitor.narrow(begin..begin + half);
+            let links = Links::new(&transition(found.kernel(level))?, monitor)?;
+            let coarse = ClusterTree::new(&links, &Constraints::default(), monitor)?;
+            single = (coarse.merges().len() as f64) < FEWEST_MERGES * n as f64;
+            let Some(tail) = tail_of(&coarse.coarsest()) else { break };
+            found = tail;
+            level = level_of(&found, &all);
+        }
+        let kernel = found.kernel(level);
+        Ok(if single { Err(kernel) } else { Ok(kernel) })
+    };
+    let kernel = match settled(tail, FIRST_LEVEL, 0.2..1.0)? {
+        Ok(kernel) => kernel,
+        // The first level may be too strict, where all that is alike has strangers that are hardly farther.
+        Err(single) => settled(tail, level_of(&tail, &all), 0.2..1.0)?.unwrap_or(single),
+    };
     Ok((Calibration::Kernel(kernel), transition(kernel)?))
 }
 

@@ -397,6 +397,21 @@ def test_near_and_far_rows_of_one_identity_are_together(con, sizes, noise, shots
         SELECT bcubed_f(label, cluster_id).f FROM people JOIN cluster_embeddings('people') USING (id)""").fetchone()[0] > 0.99
 
 
+@pytest.mark.parametrize("k", [20, 30, 35, 40, 59])
+@pytest.mark.parametrize("count", [15, 20, 30, 40])
+def test_people_who_look_alike_are_not_all_single(con, count, k):
+    """Ten pairs of people, hardly farther from each other than from themselves: two, or one where nothing tells them apart."""
+    random = np.random.default_rng(7)
+    pair, person = np.arange(20 * count) // (2 * count), np.arange(20 * count) // count
+    pairs, people_of, noise = (random.uniform(-1, 1, (number, 64)) for number in (10, 20, len(pair)))
+    points = arrow_points((pairs[pair] + 0.32 * people_of[person] + 0.38 * noise).astype(np.float32))
+    con.register("alike", points.append_column("person", [person]).append_column("pair", [pair]))
+    clusters, precision, recall = con.execute(f"""
+        SELECT count(DISTINCT cluster_id), pairwise_f(pair, cluster_id).precision, pairwise_f(person, cluster_id).recall
+        FROM alike JOIN cluster_embeddings('alike', k := {k}) USING (id)""").fetchone()
+    assert 10 <= clusters <= 40 and precision > 0.99 and recall > 0.9
+
+
 @pytest.mark.parametrize("copies", [5, 20, 100])
 @pytest.mark.parametrize("numbers", ["", ", k := 80, sigma := 0.1, tau := 0.7"], ids=["auto", "the paper's"])
 @pytest.mark.parametrize(("many", "alone"), [(3, 0), (3, 200), (40, 300)])

@@ -35,8 +35,8 @@ impl Operator for Separated {
     }
 
     fn edge_bytes(&self) -> u64 {
-        // The graph, and the links of P by a kernel of its own with the clusters of them.
-        8 + cluster_tree::memory(1)
+        // The graph, P, and the links of another P, by a kernel of its own, with the clusters of them.
+        20 + cluster_tree::memory(1)
     }
 
     fn run(&self, run: &mut Run<'_>) -> Result<Edges> {
