@@ -10,14 +10,13 @@
 //! row says nothing beyond its last neighbor, it is censored there. What is between the clusters must be
 //! strangers, so these are coarse: first communities of the bare graph, without weights; then the coarsest
 //! clusters of the [`cluster_tree`](crate::core::cluster_tree) along P, once by a kernel of a fixed level, and
-//! once by one whose level fits the graph.
+//! once by one whose level fits the graph. Where these leave hardly any points together, the fixed level was too strict,
+//! and both rounds are made again, the first by the level that the communities call for.
 //!
 //! The level is E where, of all neighbors at that distance, a given part is no strangers: of points that lie close
 //! together and far from others, strangers count early; where matches and strangers lie at the same distances, a
 //! stranger now and then has to be borne. The part of the strangers is their E over that of all neighbors, made
 //! monotone (Barlow et al. 1972).
-
-use std::ops::Range;
 
 use rayon::prelude::*;
 
@@ -48,7 +47,7 @@ const COMMUNITY_GROWTH: f64 = 0.35;
 const HARDLY: f64 = 0.02;
 /// The level of the first kernel.
 const FIRST_LEVEL: f64 = 0.05;
-/// Where fewer of the points are merged into others, all are taken for single.
+/// Where fewer merges are left, of all points, the rounds begin again by the level that the communities call for.
 const FEWEST_MERGES: f64 = 0.05;
 /// The part of the neighbors that are no strangers, at the level.
 const MATCHES: f64 = 0.85;
@@ -227,13 +226,12 @@ fn calibrate_all<'a, V: Copy + Into<f64> + Sync + 'a>(
         return Ok((Calibration::Communities(first), alike));
     };
     drop((flat, communities_part));
-    // The kernel after two rounds from a tail and a level; an error where they leave points single, so that all neighbors are
+    // The kernel after two rounds from a tail and a level, and whether they leave points single, so that all neighbors are
     // between clusters, which tells nothing of strangers.
-    let settled = |mut found: Tail, mut level: f64, progress: Range<f64>| -> Result<Result<Kernel, Kernel>> {
-        let half = (progress.end - progress.start) / 2.0;
+    let settled = |mut found: Tail, mut level: f64| -> Result<(Kernel, bool)> {
         let mut single = false;
-        for begin in [progress.start, progress.start + half] {
-            let _round = monitor.narrow(begin..begin + half);
+        for begin in [0.2, 0.6] {
+            let _round = monitor.narrow(begin..begin + 0.4);
             let links = Links::new(&transition(found.kernel(level))?, monitor)?;
             let coarse = ClusterTree::new(&links, &Constraints::default(), monitor)?;
             single = (coarse.merges().len() as f64) < FEWEST_MERGES * n as f64;
@@ -241,14 +239,15 @@ fn calibrate_all<'a, V: Copy + Into<f64> + Sync + 'a>(
             found = tail;
             level = level_of(&found, &all);
         }
-        let kernel = found.kernel(level);
-        Ok(if single { Err(kernel) } else { Ok(kernel) })
+        Ok((found.kernel(level), single))
     };
-    let kernel = match settled(tail, FIRST_LEVEL, 0.2..1.0)? {
-        Ok(kernel) => kernel,
+    let (mut kernel, single) = settled(tail, FIRST_LEVEL)?;
+    if single {
         // The first level may be too strict, where all that is alike has strangers that are hardly farther.
-        Err(single) => settled(tail, level_of(&tail, &all), 0.2..1.0)?.unwrap_or(single),
-    };
+        if let (other, false) = settled(tail, level_of(&tail, &all))? {
+            kernel = other;
+        }
+    }
     Ok((Calibration::Kernel(kernel), transition(kernel)?))
 }
 

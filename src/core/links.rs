@@ -136,20 +136,20 @@ impl Links {
     }
 
     /// Those within parts of the points alone; a point without a part has none.
-    pub fn within(mut self, part: &[Option<u32>]) -> Self {
-        let (mut starts, mut kept) = (vec![0], 0);
+    pub fn within(mut self, part: impl Fn(u32) -> Option<u32>) -> Self {
+        let (mut start, mut kept) = (0, 0);
         for from in 0..self.len() {
-            for at in self.starts[from]..self.starts[from + 1] {
-                let to = self.links[at].to as usize;
-                if part[from].is_some() && part[from] == part[to] {
+            let of_from = part(from as u32);
+            let end = self.starts[from + 1];
+            for at in start..end {
+                if of_from.is_some() && of_from == part(self.links[at].to) {
                     self.links[kept] = self.links[at];
                     kept += 1;
                 }
             }
-            starts.push(kept);
+            (start, self.starts[from + 1]) = (end, kept);
         }
         self.links.truncate(kept);
-        self.starts = starts;
         self
     }
 

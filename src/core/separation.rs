@@ -24,6 +24,8 @@ use crate::core::transition;
 const LOWEST: f64 = 1.0 - TAU;
 /// The scale of the kernel, as a part of the graph's mean distance; 0.15 to 0.3 give the same on labelled faces and songs.
 const SCALE: f64 = 0.2;
+/// The number of a point that is on no side.
+const NO_SIDE: u32 = u32::MAX;
 
 /// The transition matrix of a k-NN graph without the steps between what the pairs of `cannot_link` keep apart; the rows
 /// still sum to 1. `None` without such pairs.
@@ -84,14 +86,19 @@ fn separated(
     if constraints.cannot_link.is_empty() {
         return Ok(None);
     }
-    let side = sides(transition, sharp, constraints, monitor)?;
-    let side = &|point: u32| side[point as usize];
-    let both = |&(a, b): &(u32, u32)| [(side(a), side(b)), (side(b), side(a))];
-    let apart: HashSet<(u32, u32)> = constraints.cannot_link.iter().flat_map(both).collect();
+    let (among_all, among_joined) = sides(transition, sharp, constraints, monitor)?;
+    let (apart, joined_apart) = (kept_apart(&among_all, constraints), kept_apart(&among_joined, constraints));
+    let is_apart = |i: u32, j: u32| {
+        let sides = |side: &[u32]| (side[i as usize], side[j as usize]);
+        match sides(&among_joined) {
+            (NO_SIDE, _) | (_, NO_SIDE) => apart.contains(&sides(&among_all)),
+            sides => joined_apart.contains(&sides),
+        }
+    };
+    let is_apart = &is_apart;
     let left = |i: usize| {
         let (columns, values) = row(transition, i);
-        let (own, apart) = (side(i as u32), &apart);
-        columns.iter().zip(values).map(move |(&j, &p)| (j, if apart.contains(&(own, side(j))) { 0.0 } else { p }))
+        columns.iter().zip(values).map(move |(&j, &p)| (j, if is_apart(i as u32, j) { 0.0 } else { p }))
     };
     let fill = |i: usize, entries: &mut Vec<(u32, f64)>| {
         let sum: f64 = left(i).map(|step| step.1).sum();
@@ -101,30 +108,41 @@ fn separated(
     from_rows(transition.rows(), |i| row(transition, i).0.len(), fill, monitor).map(Some)
 }
 
-/// For each point the number of its side.
+/// The sides that hold the ends of a pair, both ways.
+fn kept_apart(side: &[u32], constraints: &Constraints) -> HashSet<(u32, u32)> {
+    let of = |point: u32| side[point as usize];
+    let pairs = constraints.cannot_link.iter().filter(|pair| of(pair.0) != of(pair.1));
+    pairs.flat_map(|&(a, b)| [(of(a), of(b)), (of(b), of(a))]).collect()
+}
+
+/// For each point the number of its side: among all, up to a mean; and among those that join both ends of a pair, where
+/// the others have [`NO_SIDE`].
 fn sides(
     transition: &Matrix,
     sharp: impl FnOnce() -> Result<Matrix>,
     constraints: &Constraints,
     monitor: &Monitor,
-) -> Result<Vec<u32>> {
-    // What joins at all, where it holds a pair that must not.
-    let joined = ClusterTree::new(&Links::new(transition, monitor)?, &Constraints::default(), monitor)?.coarsest();
+) -> Result<(Vec<u32>, Vec<u32>)> {
+    let joined = {
+        let _part = monitor.narrow(0.0..0.4);
+        let must_link = Constraints { must_link: constraints.must_link.clone(), cannot_link: vec![] };
+        ClusterTree::new(&Links::new(transition, monitor)?, &must_link, monitor)?.coarsest()
+    };
     let of = |point: u32| joined[point as usize];
-    let mixed: HashSet<u32> =
-        constraints.cannot_link.iter().filter(|pair| of(pair.0) == of(pair.1)).map(|pair| of(pair.0)).collect();
-    let part: Vec<Option<u32>> =
-        joined.into_iter().map(|cluster| Some(cluster).filter(|of| mixed.contains(of))).collect();
+    let mixed = constraints.cannot_link.iter().filter(|pair| of(pair.0) == of(pair.1));
+    let mixed: HashSet<u32> = mixed.map(|pair| of(pair.0)).collect();
 
+    let _part = monitor.narrow(0.4..1.0);
     let links = Links::new(&sharp()?, monitor)?;
-    let mut side = ClusterTree::within(&links, 1.0, LOWEST, constraints, monitor)?.coarsest();
-    if !mixed.is_empty() {
-        let inner = ClusterTree::within(&links.within(&part), 1.0, f64::MIN_POSITIVE, constraints, monitor)?.coarsest();
-        let first = 1 + side.iter().max().copied().unwrap_or(0);
-        let inner = inner.into_iter().zip(&part).map(|(inner, part)| part.map(|_| first + inner));
-        side.iter_mut().zip(inner).for_each(|(side, inner)| *side = inner.unwrap_or(*side));
+    let among_all = ClusterTree::within(&links, 1.0, LOWEST, constraints, monitor)?.coarsest();
+    if mixed.is_empty() {
+        return Ok((among_all, vec![NO_SIDE; joined.len()]));
     }
-    Ok(side)
+    let links = links.within(|point| Some(of(point)).filter(|cluster| mixed.contains(cluster)));
+    let mut among_joined = ClusterTree::within(&links, 1.0, f64::MIN_POSITIVE, constraints, monitor)?.coarsest();
+    let others = among_joined.iter_mut().zip(&joined).filter(|(_, cluster)| !mixed.contains(*cluster));
+    others.for_each(|(side, _)| *side = NO_SIDE);
+    Ok((among_all, among_joined))
 }
 
 #[cfg(test)]
@@ -160,6 +178,23 @@ mod tests {
         let transition = transition::from_distances(&distances, Kernel::Exp { sigma: 1.0 }, &monitor).unwrap();
         assert_eq!(of_distances(&distances, &transition, &constraints, &monitor).unwrap(), None);
         assert_eq!(of_similarities(&distances, &transition, &constraints, &monitor).unwrap(), None);
+    }
+
+    #[test]
+    fn a_pair_reaches_what_must_be_together_with_its_ends() {
+        // 6 must be with 0, of the first group, and cannot be with 5: then neither can that group.
+        let monitor = Monitor::new();
+        let mut edges: Vec<(u32, u32, f64)> = groups().iter().map(|(&d, (i, j))| (i as u32, j as u32, d)).collect();
+        edges.extend([(6, 7, 0.1), (7, 6, 0.1)]);
+        let of = |at: fn(&(u32, u32, f64)) -> u32| edges.iter().map(at).collect::<Vec<_>>();
+        let distances: Vec<f64> = edges.iter().map(|edge| edge.2).collect();
+        let distances = from_edges(8, &of(|edge| edge.0), &of(|edge| edge.1), &distances, &monitor).unwrap();
+        let transition = transition::from_distances(&distances, Kernel::Exp { sigma: 1.0 }, &monitor).unwrap();
+        let constraints = Constraints { must_link: vec![(0, 6)], cannot_link: vec![(6, 5)] };
+        let separated = of_distances(&distances, &transition, &constraints, &monitor).unwrap().unwrap();
+        for (i, j) in (0..3).flat_map(|i| (3..6).map(move |j| (i, j))) {
+            assert_eq!((separated.get(i, j), separated.get(j, i)), (Some(&0.0), Some(&0.0)), "{i} {j}");
+        }
     }
 
     #[test]

@@ -16,8 +16,8 @@ pub enum Key<'a> {
     Bytes(&'a [u8]),
 }
 
-/// Bytes that an id itself takes, about, such as a STRUCT of two numbers.
-const KEPT_BYTES: usize = 250;
+/// Bytes that an id itself takes, about, such as a STRUCT of a number and a short text.
+const KEPT_BYTES: usize = 320;
 
 /// An id itself, as the host keeps it.
 pub type Kept = Arc<dyn Any + Send + Sync>;

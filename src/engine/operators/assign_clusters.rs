@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::cluster_embeddings::{SIGMA, TAU};
 use super::dpc_cluster::check_name;
 use super::knn_graph::{EMBEDDING, ID, K, METRIC, PRECISION};
-use super::pairs::{CANNOT_LINK, GivenPairs, UNKNOWN_IDS};
+use super::pairs::{self, CANNOT_LINK, GivenPairs, UnknownIds};
 use super::suggest_splits::{CLUSTERS, numbered};
 use super::transition_matrix::{KERNEL, KernelChoice};
 use crate::core::assign::{AssignOptions, Assignment, BaseClusters, assign_apart, sample_size};
@@ -64,6 +64,8 @@ const SOURCE: Parameter<RelationName> = Parameter {
     takes: OF_POINTS,
     description: "name of a relation with the new rows, one row a point; their ids are not in base",
 };
+const UNKNOWN_IDS: Parameter<Choice<UnknownIds>> =
+    Parameter { description: "what ids of no point mean in cannot_link", ..pairs::UNKNOWN_IDS };
 const BASE: Parameter<RelationName> = Parameter {
     name: "base",
     default: DefaultValue::Required,

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::pairs::{CANNOT_LINK, GivenPairs, MUST_LINK, UNKNOWN_IDS, UnknownIds, known_before};
 use super::partitions::{Partitioned, PartitionedPeaks};
 use crate::core::cluster_tree::{self, Clusters};
+use crate::core::constraints::Constraints;
 use crate::core::dpc::{self, Clustering};
 use crate::core::hierarchy::Hierarchy;
 use crate::core::pipeline::Cut;
@@ -241,16 +242,24 @@ impl Operator for DensityPeaks {
         let unknown_ids = self.given.pairs.unknown_ids;
         let previous = self.given.previous.map(|previous| run.read(previous)).transpose()?;
         if let Some(previous) = &previous
+            && unknown_ids == UnknownIds::Error
             && let Some(known) = known_before(&previous.ids, run)
         {
             unknown_ids.check(&previous.ids, &previous.label, known.into_iter())?;
         }
         let pairs = self.given.pairs.read(run)?;
         let monitor = run.monitor;
+        let constraints = |points: &Ids| -> Result<Constraints> {
+            if let Some(previous) = previous.as_ref().filter(|_| unknown_ids == UnknownIds::Error) {
+                let known = previous.ids.numbers_in(points);
+                unknown_ids.check(&previous.ids, &previous.label, known.iter().map(Option::is_some))?;
+            }
+            pairs.constraints(points)
+        };
         let (peaks, cut, constraints, partitions) = match &self.peaks {
             PeaksInput::Stages(peaks, cut) => {
                 let peaks = peaks.read(run)?;
-                let constraints = pairs.constraints(peaks.ids())?;
+                let constraints = constraints(peaks.ids())?;
                 let cut = match *cut {
                     CutBy::Tau(tau) => Cut::Tau(tau),
                     CutBy::AutoTau => Cut::Tau(peaks.auto_tau(monitor)?),
@@ -268,14 +277,14 @@ impl Operator for DensityPeaks {
             }
             PeaksInput::Partitions(partitions, _) => {
                 let Partitioned { peaks, cut, of } = PartitionedPeaks::take(run, *partitions)?;
-                let constraints = pairs.constraints(peaks.ids())?;
+                let constraints = constraints(peaks.ids())?;
                 (peaks, cut, constraints, Some(of))
             }
         };
         let (ids, failed) = (peaks.ids().clone(), peaks.failed());
         let clustering = cut.clustering(peaks.density, &peaks.distances.matrix, &constraints, monitor);
         let clustering = clustering.map_err(failed)?;
-        let cluster_ids = previous.map(|previous| previous.relabel(&clustering, &ids, unknown_ids)).transpose()?;
+        let cluster_ids = previous.map(|previous| previous.relabel(&clustering, &ids)).transpose()?;
         Ok(PointClusters { clustering, cluster_ids, ids, partitions })
     }
 }
@@ -289,8 +298,7 @@ struct Previous {
 }
 
 impl Previous {
-    fn relabel(&self, clustering: &Clustering, points: &Ids, unknown_ids: UnknownIds) -> Result<Vec<i64>> {
-        unknown_ids.check(&self.ids, &self.label, self.ids.numbers_in(points).iter().map(Option::is_some))?;
+    fn relabel(&self, clustering: &Clustering, points: &Ids) -> Result<Vec<i64>> {
         let earlier = points.numbers_in(&self.ids);
         let earlier: Vec<Option<i64>> = earlier.iter().map(|at| Some(self.clusters[(*at)? as usize])).collect();
         let greatest = self.clusters.iter().max().copied();

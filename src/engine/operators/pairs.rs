@@ -129,9 +129,9 @@ impl CheckedPairs {
         pairs.by_numbers(&numbers, self.unknown_ids)
     }
 
-    /// What `must_link` is called in errors.
-    pub fn must_link_label(&self) -> &str {
-        self.must_link.as_ref().map_or("", |pairs| &pairs.label)
+    /// What makes an error of `must_link`, which is given.
+    pub fn must_link_failed(&self, points: &Arc<Ids>) -> impl Fn(Cause) -> Failure + use<> {
+        failed(&self.must_link.as_ref().expect("a pair of it is wrong").label, points)
     }
 }
 

@@ -4,8 +4,10 @@
 use std::fmt::Display;
 use std::sync::{Arc, Mutex};
 
+use super::dpc_cluster::tree_bytes;
 use super::knn_graph::{After, GraphOptions, GraphSize, check_fits, need};
 use super::pairs::GivenPairs;
+use super::separated;
 use super::transition_matrix::edge_bytes;
 use crate::core::embeddings::Precision;
 use crate::core::error::Error;
@@ -68,7 +70,9 @@ impl Operator for PartitionedRuns {
     }
 
     fn edge_bytes(&self) -> u64 {
-        edge_bytes(self.kernel)
+        let tree = if self.tau.is_none() { tree_bytes() } else { 0 };
+        let separated = if self.pairs.cannot_link.is_some() { separated::edge_bytes() } else { 0 };
+        edge_bytes(self.kernel).max(tree).max(separated)
     }
 
     fn run(&self, run: &mut Run<'_>) -> Result<PartitionedPeaks> {
@@ -83,7 +87,7 @@ impl Operator for PartitionedRuns {
                     "the pair {a}, {b} cannot share a cluster, because its ends are of two partitions; leave it out"
                 )
             };
-            return Err(failed(pairs.must_link_label(), &ids)(Cause::Pair(a, b, apart)));
+            return Err(pairs.must_link_failed(&ids)(Cause::Pair(a, b, apart)));
         }
         // Those of NULL are one more partition.
         let mut members = vec![Vec::new(); values.len() + 1];

@@ -16,6 +16,11 @@ pub fn build(call: &mut Call<'_>, graph: GraphInput, transition: Input<Edges>, p
     }
 }
 
+/// Bytes an edge: the graph, P, another P by a kernel of its own, and the links and clusters of that one.
+pub fn edge_bytes() -> u64 {
+    32 + cluster_tree::memory(1)
+}
+
 #[derive(Debug, PartialEq)]
 struct Separated {
     graph: GraphInput,
@@ -35,8 +40,11 @@ impl Operator for Separated {
     }
 
     fn edge_bytes(&self) -> u64 {
-        // The graph, P, and the links of another P, by a kernel of its own, with the clusters of them.
-        20 + cluster_tree::memory(1)
+        edge_bytes()
+    }
+
+    fn seconds(&self, extent: Extent) -> f64 {
+        extent.edges as f64 * 1.5e-6
     }
 
     fn run(&self, run: &mut Run<'_>) -> Result<Edges> {

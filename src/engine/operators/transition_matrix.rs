@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::both_ways::{BothWays, UNDIRECTED};
 
 use super::knn_graph::{EMBEDDING, ID, points_of};
-use super::pairs::{self, GivenPairs, UNKNOWN_IDS};
+use super::pairs::{self, GivenPairs, UnknownIds};
 use super::separated;
 use crate::core::calibration::{self, Calibration};
 use crate::core::embeddings::Precision;
@@ -71,6 +71,8 @@ const MUST_LINK: Parameter<OrNull<RelationName>> = Parameter {
     description: "name of a relation with src and dst: pairs that share a cluster, which say how far a pair of cannot_link reaches. NULL: none",
     ..pairs::MUST_LINK
 };
+const UNKNOWN_IDS: Parameter<Choice<UnknownIds>> =
+    Parameter { description: "what ids of no point mean in must_link and cannot_link", ..pairs::UNKNOWN_IDS };
 const CANNOT_LINK: Parameter<OrNull<RelationName>> = Parameter {
     description: "name of a relation with src and dst: pairs that do not share a cluster; no step is left between what is near to one and what is near to the other. NULL: none",
     ..pairs::CANNOT_LINK

@@ -51,7 +51,7 @@ impl Network {
         let seen = if transformer.is_some() { dim } else { 0 };
         let features = if context { FEATURES } else { 0 };
         // Beside the context the vectors' part starts at zero: they are easily learned by heart.
-        let of_vectors = if context { 0.0 } else { 2.0 / (2 * seen).max(1) as f32 };
+        let of_vectors = if context { 0.0 } else { 1.0 / seen.max(1) as f32 };
         let network = Self {
             dim,
             transformer,
