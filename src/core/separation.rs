@@ -184,7 +184,7 @@ mod tests {
     fn a_pair_reaches_what_must_be_together_with_its_ends() {
         // 6 must be with 0, of the first group, and cannot be with 5: then neither can that group.
         let monitor = Monitor::new();
-        let mut edges: Vec<(u32, u32, f64)> = groups().iter().map(|(&d, (i, j))| (i as u32, j as u32, d)).collect();
+        let mut edges: Vec<(u32, u32, f64)> = groups().iter().map(|(&d, (i, j))| (i, j, d)).collect();
         edges.extend([(6, 7, 0.1), (7, 6, 0.1)]);
         let of = |at: fn(&(u32, u32, f64)) -> u32| edges.iter().map(at).collect::<Vec<_>>();
         let distances: Vec<f64> = edges.iter().map(|edge| edge.2).collect();
