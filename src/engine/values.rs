@@ -8,6 +8,7 @@ use super::ids::Ids;
 use super::operator::{FromRows, Input, Run};
 use super::relation::{Collected, CollectedColumn, CollectedKeys, Field, Null, Reads, RowKey, Sorted};
 use super::table::{Column, Rows, Values, Whose, all, double, each, id};
+use crate::core::cluster_tree;
 use crate::core::embeddings::{EmbeddingRows, Embeddings};
 use crate::core::error::Error;
 use crate::core::knn::{KnnGraph, Points};
@@ -171,6 +172,11 @@ impl Edges {
         let edges = run.take(input)?;
         Ok(Self { label: run.label_or(input, edges.label), ..edges })
     }
+}
+
+/// Bytes an edge of P, and of its links with the clusters of them.
+pub fn tree_bytes() -> u64 {
+    12 + cluster_tree::memory(1)
 }
 
 /// `src`, `dst` and the value of each of the edges that a result has.

@@ -1,12 +1,12 @@
 //! `cluster_layers(transition, ...)`: nested clusterings, coarse to fine.
 
-use super::dpc_cluster::{RESULT_ID, result_id, tree_bytes};
+use super::dpc_cluster::{RESULT_ID, result_id};
 use super::ndde::{self, TRANSITION};
 use crate::core::constraints::Constraints;
 use crate::core::hierarchy::Hierarchy;
 use crate::core::methods::numbered;
 use crate::engine::prelude::*;
-use crate::engine::values::Edges;
+use crate::engine::values::{Edges, tree_bytes};
 
 pub static FUNCTION: Function = Function {
     name: "cluster_layers",

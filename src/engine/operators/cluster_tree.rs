@@ -1,11 +1,10 @@
 //! `cluster_tree(transition)`: every merge on the way from single points to one cluster.
 
-use super::dpc_cluster::tree_bytes;
 use super::ndde::{self, TRANSITION};
 use crate::core::constraints::Constraints;
 use crate::core::hierarchy::Hierarchy;
 use crate::engine::prelude::*;
-use crate::engine::values::Edges;
+use crate::engine::values::{Edges, tree_bytes};
 
 pub static FUNCTION: Function = Function {
     name: "cluster_tree",

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::pairs::{CANNOT_LINK, GivenPairs, MUST_LINK, UNKNOWN_IDS, UnknownIds, known_before};
 use super::partitions::{Partitioned, PartitionedPeaks};
-use crate::core::cluster_tree::{self, Clusters};
+use crate::core::cluster_tree::Clusters;
 use crate::core::constraints::Constraints;
 use crate::core::dpc::{self, Clustering};
 use crate::core::hierarchy::Hierarchy;
@@ -13,7 +13,7 @@ use crate::core::pipeline::Cut;
 use crate::core::relabel::relabel;
 use crate::engine::peaks::{DENSITY, DISTANCE, PeakInputs};
 use crate::engine::prelude::*;
-use crate::engine::values::{Edges, MADE_BY_DPC};
+use crate::engine::values::{Edges, MADE_BY_DPC, tree_bytes};
 
 pub static FUNCTION: Function = Function {
     name: "dpc_cluster",
@@ -34,11 +34,6 @@ pub static FUNCTION: Function = Function {
         build(call, PeaksInput::Stages(peaks, cut), given, id, vec![])
     },
 };
-
-/// Bytes an edge of P, and of its links with the clusters of them.
-pub fn tree_bytes() -> u64 {
-    12 + cluster_tree::memory(1)
-}
 
 /// What names the ids of a result whose inputs have edges.
 pub const RESULT_ID: Parameter<ColumnName> = Parameter {

@@ -4,7 +4,6 @@
 use std::fmt::Display;
 use std::sync::{Arc, Mutex};
 
-use super::dpc_cluster::tree_bytes;
 use super::knn_graph::{After, GraphOptions, GraphSize, check_fits, need};
 use super::pairs::GivenPairs;
 use super::separated;
@@ -17,7 +16,7 @@ use crate::core::pipeline::{ClusterOptions, Cut, Stages};
 use crate::core::similarity::Kernel;
 use crate::engine::peaks::Peaks;
 use crate::engine::prelude::*;
-use crate::engine::values::{Edges, PointRows};
+use crate::engine::values::{Edges, PointRows, tree_bytes};
 
 /// All stages but the last over each partition.
 #[derive(Debug, PartialEq)]

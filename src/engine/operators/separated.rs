@@ -3,10 +3,9 @@
 use std::sync::Arc;
 
 use super::pairs::GivenPairs;
-use crate::core::cluster_tree;
 use crate::core::separation::{of_distances, of_graph, of_similarities};
 use crate::engine::prelude::*;
-use crate::engine::values::{Edges, GraphInput, WholeGraph, edge_columns};
+use crate::engine::values::{Edges, GraphInput, WholeGraph, edge_columns, tree_bytes};
 
 /// The transition matrix of a graph without the steps between what pairs keep apart.
 pub fn build(call: &mut Call<'_>, graph: GraphInput, transition: Input<Edges>, pairs: GivenPairs) -> Input<Edges> {
@@ -18,7 +17,7 @@ pub fn build(call: &mut Call<'_>, graph: GraphInput, transition: Input<Edges>, p
 
 /// Bytes an edge: the graph, P, another P by a kernel of its own, and the links and clusters of that one.
 pub fn edge_bytes() -> u64 {
-    32 + cluster_tree::memory(1)
+    20 + tree_bytes()
 }
 
 #[derive(Debug, PartialEq)]
